@@ -1,0 +1,63 @@
+# Every target works in a fresh clone: the virtual environment is made when missing and shared by all.
+# Needs python3 (3.11 or newer, with venv and headers), make and a C++17 compiler; cmake and ninja come from PyPI.
+#
+#   make demo        run the main job: train the adder, then a character model, and sample from it
+#   make test        the tests (no torch needed)
+#   make test-peers  the live comparison with torch (installs torch==2.13.0)
+#   make lint        formatting, types, the floors of the house
+#   make bench       elman beside torch, one process, same threads
+#   make mutants     plant bugs, one at a time; the tests must notice each
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BUILD_FILES := pyproject.toml CMakeLists.txt $(wildcard src/native/* src/native/*/*)
+
+# Here a build without the native core is an error, never a fallback.
+export ELMAN_REQUIRE_NATIVE := 1
+
+.PHONY: demo test test-peers lint bench mutants clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/elman
+	$(BIN)/elman demo
+
+test: $(STAMPS)/elman
+	$(BIN)/python -m pytest
+
+test-peers: $(STAMPS)/peers
+	$(BIN)/python -m pytest -m peers
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run -Werror $$(git ls-files 'src/native/*.cpp' 'src/native/*.h')
+
+bench: $(STAMPS)/peers
+	$(BIN)/python -m benchmarks.bench
+
+mutants: $(STAMPS)/elman
+	$(BIN)/python scripts/mutants.py
+
+clean:
+	rm -rf build $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The package itself, editable: Python sources are used in place, native ones are compiled again when they change.
+$(STAMPS)/elman: $(BUILD_FILES) | $(BIN)/python
+	$(PIP) --editable '.[demo,test]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: $(STAMPS)/elman
+	$(PIP) --editable '.[dev]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/peers: $(STAMPS)/elman
+	$(PIP) 'torch==2.13.0'
+	@mkdir -p $(STAMPS) && touch $@
