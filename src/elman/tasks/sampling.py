@@ -1,0 +1,88 @@
+"""How the next character is drawn from a model's logits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError, say
+from .vocabulary import UNKNOWN
+
+__all__ = ["Sampler"]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A rule for choosing the next token; `<unk>` is never chosen.
+
+    The logits are divided by the temperature, then only the `top_k` most probable tokens stay, then only the fewest of those
+    whose probabilities, scaled to sum to 1, reach `top_p` (nucleus sampling, Holtzman et al. 2020). Of equally probable
+    tokens the one with the lower id counts as the more probable.
+
+    Args:
+        temperature: below 1 is bolder, above 1 is wilder; 0 always takes the most probable token.
+        top_k: how many tokens may be chosen from; None is all.
+        top_p: in (0, 1]; None is all.
+        greedy: always take the most probable token; excludes the other three.
+
+    Raises:
+        UsageError: if an argument is out of range or greedy is combined with another rule.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    greedy: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.temperature < math.inf):
+            raise UsageError(say("sample", "temperature is out of range", expected="0 or more", got=self.temperature))
+        if self.top_k is not None and self.top_k < 1:
+            raise UsageError(say("sample", "top_k is out of range", expected="1 or more", got=self.top_k))
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UsageError(say("sample", "top_p is out of range", expected="in (0, 1]", got=self.top_p))
+        if self.greedy and (self.temperature != 1.0 or self.top_k is not None or self.top_p is not None):
+            raise UsageError(say("sample", "greedy takes no temperature, top_k or top_p", cure="Give one or the other"))
+
+    @property
+    def draws(self) -> bool:
+        """Whether chance has a part in the choice."""
+        return not self.greedy and self.temperature > 0
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability (V,) of each token, for logits (V,); that of `<unk>` is 0."""
+        p = np.array(logits, np.float64)
+        p[UNKNOWN] = -np.inf
+        # Subtracting the largest before dividing keeps any temperature, however small, from overflowing.
+        p -= p.max()
+        if not self.draws:
+            best = p.argmax()
+            p[:] = 0.0
+            p[best] = 1.0
+            return p
+        if self.temperature != 1.0:
+            p /= self.temperature
+        np.exp(p, out=p)
+        if self.top_k is not None or self.top_p is not None:
+            self._keep_most_probable(p)
+        p /= p.sum()
+        return p
+
+    def _keep_most_probable(self, p: NDArray[np.float64]) -> None:
+        order = np.argsort(-p, kind="stable")
+        if self.top_k is not None:
+            p[order[self.top_k :]] = 0.0
+        if self.top_p is not None:
+            cumulated = np.cumsum(p[order])
+            # The token at which the sum reaches top_p still belongs to the nucleus.
+            p[order[np.searchsorted(cumulated, self.top_p * cumulated[-1]) + 1 :]] = 0.0
+
+    def choose(self, logits: NDArray[np.floating], uniform: float) -> int:
+        """Return a token id for logits (V,) and a number drawn evenly from [0, 1)."""
+        p = self.probabilities(logits)
+        # "right" steps over tokens of probability 0. Rounding may leave the last sum a hair below 1, hence the scaling.
+        cumulated = p.cumsum()
+        return int(cumulated.searchsorted(uniform * cumulated[-1], side="right"))
