@@ -1,0 +1,74 @@
+"""Recurrent neural networks: fast on the machine you have, proved exact, visible through time.
+
+Everything is loaded when it is first asked for, so that `import elman` costs next to nothing.
+
+Example:
+    >>> import elman
+    >>> elman.layers.LSTM(128).units
+    128
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elman import cells, errors, layers
+    from elman.errors import ElmanError
+    from elman.model import Sequential
+    from elman.ops.core import set_threads, show_config
+    from elman.ragged import Ragged
+    from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
+    from elman.training import History
+
+__version__ = "0.1.0"
+
+# Public name -> (module, name in it); None stands for the module itself.
+_PUBLIC: dict[str, tuple[str, str | None]] = {
+    "BinaryAdder": ("elman.tasks", "BinaryAdder"),
+    "ElmanError": ("elman.errors", "ElmanError"),
+    "History": ("elman.training", "History"),
+    "LanguageModel": ("elman.tasks", "LanguageModel"),
+    "Ragged": ("elman.ragged", "Ragged"),
+    "Sequential": ("elman.model", "Sequential"),
+    "Vocabulary": ("elman.tasks", "Vocabulary"),
+    "cells": ("elman.cells", None),
+    "errors": ("elman.errors", None),
+    "layers": ("elman.layers", None),
+    "load": ("elman.tasks", "load"),
+    "set_threads": ("elman.ops.core", "set_threads"),
+    "show_config": ("elman.ops.core", "show_config"),
+}
+
+__all__ = [
+    "BinaryAdder",
+    "ElmanError",
+    "History",
+    "LanguageModel",
+    "Ragged",
+    "Sequential",
+    "Vocabulary",
+    "__version__",
+    "cells",
+    "errors",
+    "layers",
+    "load",
+    "set_threads",
+    "show_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module, attribute = _PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module 'elman' has no attribute {name!r}") from None
+    found = importlib.import_module(module)
+    value = found if attribute is None else getattr(found, attribute)
+    globals()[name] = value  # the next look finds it without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,250 @@
+"""What a layer is, how its options are checked, and how it is written down."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+import msgspec
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from elman.errors import NotFittedError, UsageError, say
+from elman.ops.weights import Weights
+from elman.ragged import Ragged
+
+__all__ = ["Array", "Flow", "Layer", "LayerConfig", "Size", "State"]
+
+Array = NDArray[Any]
+Flow = Ragged | Array  #: what runs between layers: sequences, or one row per sequence (B, F)
+State = tuple[Array, ...]
+
+#: Units, vocabulary sizes: wide enough for every real model, narrow enough that a forged file cannot ask for terabytes.
+Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+
+#: A name becomes the first part of "lstm.weight_ih" in files, so it holds no dot; "history" is taken there.
+Name = Annotated[str, msgspec.Meta(pattern=r"^(?!history$)[^\s.]{1,64}$")]
+
+
+class LayerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """The options of a layer, with their bounds; what stands in a file."""
+
+    name: Name | None = None
+
+
+class _Unbound(Weights):
+    """The weights of a layer that has none yet: says so when one is asked for."""
+
+    __slots__ = ("layer",)
+
+    def __missing__(self, key: str) -> Array:
+        cure = "Build the model first: fit it, or call model.build(input_size=...)."
+        raise NotFittedError(say(self.layer.title, f"has no {key} yet", cure=cure))
+
+    layer: Layer
+
+
+class Layer:
+    """Parameters with a way forward and a way back.
+
+    A layer keeps nothing between the two: what the way back needs is the tape, where gradients go
+    is given. So one layer may stand twice in a model, and two threads may run it.
+
+    Attributes:
+        name: key of its weights in a model and in files; the model gives one if None.
+        weights: arrays by name, views into the model's one buffer once bound.
+        built: whether weights are bound.
+    """
+
+    Config: ClassVar[type[LayerConfig]]
+    causal: ClassVar[bool] = True  #: whether step t depends on steps up to t only
+    needs_sequences: ClassVar[bool] = False  #: whether (B, F) rows are refused as input
+    takes_ids: ClassVar[bool] = False  #: whether token ids may come in
+    needs_ids: ClassVar[bool] = False  #: whether nothing but token ids may come in
+
+    vocab_size: int | None = None  #: how many token ids it knows by its options
+    name: str | None
+    weights: Weights
+    built: bool
+
+    def __init__(self, **options: Any) -> None:
+        """Check the options against `Config` and keep them as attributes."""
+        checked = check_options(self.Config, options)
+        for field in checked.__struct_fields__:
+            setattr(self, field, getattr(checked, field))
+        self.built = False
+        unbound = _Unbound({})
+        unbound.layer = self
+        self.weights = unbound
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Give the name of this kind of layer in files, such as "lstm"."""
+        return str(cls.Config.__struct_config__.tag)
+
+    @property
+    def title(self) -> str:
+        """How messages call the layer, such as "LSTM 'encoder'"."""
+        return type(self).__name__ + (f" '{self.name}'" if self.name else "")
+
+    def config(self) -> dict[str, Any]:
+        """Give type, name and options as plain values, from which `from_config` makes the layer again."""
+        fields = self.Config.__struct_fields__
+        return {"type": self.type_name(), **{field: getattr(self, field) for field in fields}}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer from what `config` gave; anything else in it is refused.
+
+        Args:
+            config: options by name, with "type" or without.
+
+        Raises:
+            UsageError: if an option is unknown, missing or out of its bounds.
+        """
+        return cls(**msgspec.structs.asdict(check_options(cls.Config, config)))
+
+    def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        """Give the shape of every parameter by name.
+
+        Args:
+            input_size: features that come in, or the number of token ids.
+        """
+        raise NotImplementedError
+
+    def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
+        """Draw first values for every parameter, float64.
+
+        Args:
+            rng: where randomness comes from.
+            input_size: features that come in, or the number of token ids.
+        """
+        raise NotImplementedError
+
+    def bind(self, weights: Weights) -> None:
+        """Use these arrays from now on, without a copy.
+
+        Args:
+            weights: one array per parameter, shaped as `param_shapes` says.
+        """
+        self.weights = weights
+        self.built = True
+
+    def output_size(self, input_size: int) -> int:
+        """Give the number of features that come out.
+
+        Args:
+            input_size: features that come in, or the number of token ids.
+        """
+        raise NotImplementedError
+
+    def gives_sequences(self, takes_sequences: bool) -> bool:
+        """Say whether sequences come out, rather than one row per sequence.
+
+        Args:
+            takes_sequences: whether sequences come in.
+        """
+        return takes_sequences
+
+    def forward(
+        self, x: Any, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
+    ) -> tuple[Any, State, Any]:
+        """Run the layer over a batch.
+
+        Args:
+            x: a Ragged of values (N, I) or token ids (N,), or an array (B, I).
+            state: where the layer begins, each part (B, H); zeros if None. Layers without state ignore it.
+            rng: given while training, None otherwise.
+            tape: whether `backward` will follow.
+
+        Returns:
+            The output, a Ragged or an array (B, O); the last state, () for layers without; the tape or None.
+        """
+        raise NotImplementedError
+
+    def backward(
+        self,
+        dy: Any,
+        tape: Any,
+        grads: Mapping[str, Array],
+        *,
+        dstate: State | None = None,
+        want_dx: bool = True,
+        keep_dh: bool = False,
+    ) -> tuple[Any, State, Array | None]:
+        """Take the layer back.
+
+        Args:
+            dy: gradient with respect to the output, in the output's form.
+            tape: from `forward`.
+            grads: gradients of the parameters are added into these.
+            dstate: gradient with respect to the last state; None for zeros.
+            want_dx: whether dx is needed.
+            keep_dh: whether dh is needed.
+
+        Returns:
+            dx in the form of x, or None; the gradient with respect to the first state; dh (N, H), the
+            whole gradient that reaches the hidden state at every step, or None.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        options = {field: getattr(self, field) for field in self.Config.__struct_fields__}
+        shown = ", ".join(f"{field}={value!r}" for field, value in options.items() if value is not None)
+        return f"{type(self).__name__}({shown})"
+
+
+def check_options(config: type[LayerConfig], options: Mapping[str, Any]) -> LayerConfig:
+    """Check options by name against the declaration of a layer.
+
+    Args:
+        config: names, types and bounds.
+        options: values; whole numbers of any integer type are taken.
+
+    Raises:
+        UsageError: if an option is unknown, missing or out of its bounds.
+    """
+    plain = {name: _plain(value) for name, value in options.items()}
+    plain.setdefault("type", config.__struct_config__.tag)
+    try:
+        return msgspec.convert(plain, config)
+    except msgspec.ValidationError as error:
+        raise UsageError(_explain(config, plain, str(error))) from None
+
+
+def _plain(value: Any) -> Any:
+    """Give NumPy's integers as Python's, which is what the declaration names."""
+    if isinstance(value, np.integer):
+        return operator.index(value)
+    return value
+
+
+def _explain(config: type[LayerConfig], options: Mapping[str, Any], problem: str) -> str:
+    where = f"layer '{config.__struct_config__.tag}'"
+    reason, _, path = problem.partition(" - at `$.")
+    field = path.rstrip("`")
+    if field in options:
+        expected = reason.removeprefix("Expected ").replace("`", "") if reason.startswith("Expected") else None
+        choices = _choices(get_type_hints(config, include_extras=True).get(field))
+        if choices:
+            expected = "one of " + ", ".join(map(repr, choices))
+        if field == "name":
+            expected = "1 to 64 characters without a dot or white space, other than 'history'"
+        return say(where, f"{field} is not accepted", expected=expected, got=repr(options[field]))
+    return say(where, reason.replace("`", "'"), expected="the options " + ", ".join(config.__struct_fields__))
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """Give the values that a hint such as Literal["a", "b"] | None names."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(choice for part in get_args(hint) if get_origin(part) is Literal for choice in get_args(part))
+
+
+class Ends(NamedTuple):
+    """What comes out of a stack of layers."""
+
+    size: int
+    sequences: bool

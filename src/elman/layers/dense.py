@@ -1,0 +1,124 @@
+"""The row-wise layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+
+from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
+from elman.layers.initial import glorot_uniform
+from elman.ops import linear
+from elman.ragged import Ragged
+
+__all__ = ["Dense", "DenseTape"]
+
+
+class DenseTape(NamedTuple):
+    """What the way back needs: the rows that came in (N, I) and those that went out (N, O)."""
+
+    x: Array
+    y: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept beyond the input."""
+        return int(self.y.nbytes)
+
+
+class Dense(Layer):
+    """y = φ(W x + b) for every step, or for every row.
+
+    Args:
+        units: number of outputs, 1 to 65536.
+        activation: φ, "tanh", "sigmoid", "relu" or "softmax"; none if None.
+        name: key of its weights; the model gives one if None.
+
+    Raises:
+        UsageError: if an option is out of its bounds.
+
+    Example:
+        >>> Dense(10, activation="softmax").param_shapes(input_size=128)
+        {'weight': (10, 128), 'bias': (10,)}
+    """
+
+    class Config(LayerConfig, tag="dense"):
+        """Options, with their bounds."""
+
+        units: Size
+        activation: Literal["tanh", "sigmoid", "relu", "softmax"] | None = None
+
+    units: int
+    activation: str | None
+
+    def __init__(self, units: int, *, activation: str | None = None, name: str | None = None) -> None:
+        super().__init__(units=units, activation=activation, name=name)
+
+    def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        """Give the shapes of weight (O, I) and bias (O,)."""
+        return {"weight": (self.units, input_size), "bias": (self.units,)}
+
+    def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
+        """Draw first values: Glorot uniform for the weight, zeros for the bias."""
+        return {"weight": glorot_uniform(rng, self.units, input_size), "bias": np.zeros(self.units)}
+
+    def output_size(self, input_size: int) -> int:
+        """Give the number of outputs."""
+        return self.units
+
+    def logits(self) -> Dense:
+        """Give this layer without its activation: another object on the same weights.
+
+        Cross-entropy is computed from logits, so a training step of a model that ends in a softmax
+        runs this twin in the place of its last layer. Take it after the layer is bound.
+        """
+        twin = copy.copy(self)
+        twin.activation = None
+        return twin
+
+    def forward(
+        self, x: Flow, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
+    ) -> tuple[Flow, State, DenseTape | None]:
+        """Compute every row; see `Layer.forward`.
+
+        Args:
+            x: a Ragged with values (N, I), or an array (B, I).
+            state: not used.
+            rng: not used.
+            tape: whether `backward` will follow.
+
+        Returns:
+            y in the form of x; (); the tape or None.
+        """
+        if type(x) is Ragged:
+            rows = x.values
+            y = linear.forward(rows, self.weights, activation=self.activation)
+            return x.with_values(y), (), DenseTape(rows, y) if tape else None
+        y = linear.forward(x, self.weights, activation=self.activation)  # type: ignore[arg-type]  # an array then
+        return y, (), DenseTape(x, y) if tape else None  # type: ignore[arg-type]
+
+    def backward(
+        self,
+        dy: Any,
+        tape: DenseTape,
+        grads: Mapping[str, Array],
+        *,
+        dstate: State | None = None,
+        want_dx: bool = True,
+        keep_dh: bool = False,
+    ) -> tuple[Flow | None, State, Array | None]:
+        """Take every row back; see `Layer.backward`."""
+        sequences = type(dy) is Ragged
+        dx = linear.backward(
+            dy.values if sequences else dy,
+            tape.x,
+            tape.y,
+            self.weights,
+            grads,
+            activation=self.activation,
+            want_dx=want_dx,
+        )
+        return (dy.with_values(dx) if sequences and dx is not None else dx), (), None

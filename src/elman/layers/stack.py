@@ -1,0 +1,46 @@
+"""Whether layers fit one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from elman.errors import UsageError, say
+from elman.layers.base import Ends, Layer
+
+__all__ = ["Ends", "check_stack"]
+
+
+def check_stack(layers: Sequence[Layer], *, input_size: int, ids: bool) -> Ends:
+    """Check that layers fit one after another, for sequences coming in.
+
+    Args:
+        layers: from first to last.
+        input_size: features of the sequences, or the number of token ids.
+        ids: whether token ids come in.
+
+    Returns:
+        How many features come out, and whether as sequences.
+
+    Raises:
+        UsageError: naming the layer that does not fit and what to change.
+    """
+    size, sequences = input_size, True
+    before: Layer | None = None
+    for layer in layers:
+        if ids and not layer.takes_ids:
+            cure = f"Put Embedding({size}, ...) or a recurrent layer before it."
+            raise UsageError(say(layer.title, "cannot take token ids", expected="numbers", got="token ids", cure=cure))
+        if layer.needs_ids and not ids:
+            cure = "Give integers (batch, steps) and let it be the first layer."
+            raise UsageError(say(layer.title, "takes token ids only", expected="token ids", got="numbers", cure=cure))
+        if layer.needs_sequences and not sequences:
+            who = "the layer before it" if before is None else before.title
+            cure = f"Set return_sequences=True on {who}."
+            got = f"one row per sequence from {who}"
+            raise UsageError(say(layer.title, "needs sequences", expected="one row per step", got=got, cure=cure))
+        if ids and layer.vocab_size is not None and size > layer.vocab_size:
+            wrong = "knows fewer token ids than come in"
+            raise UsageError(say(layer.title, wrong, expected=f"at most {layer.vocab_size}", got=size))
+        sequences = layer.gives_sequences(sequences)
+        size, ids, before = layer.output_size(size), False, layer
+    return Ends(size, sequences)

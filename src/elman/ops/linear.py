@@ -1,0 +1,86 @@
+"""The row-wise product with a pointwise function: y = φ(x Wᵀ + b)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.cells import ACTIVATIONS, numpy_namespace
+from elman.ops.weights import Weights
+
+__all__ = ["LINEAR_ACTIVATIONS", "backward", "forward", "softmax"]
+
+Array = NDArray[Any]
+
+LINEAR_ACTIVATIONS = (*ACTIVATIONS, "softmax")
+
+
+def softmax(a: Array) -> Array:
+    """exp(a) / Σ exp(a) over the last axis, without overflow.
+
+    Args:
+        a: (..., K).
+    """
+    e = np.exp(a - a.real.max(axis=-1, keepdims=True))
+    out: Array = e / e.sum(axis=-1, keepdims=True)
+    return out
+
+
+def forward(x: Array, weights: Weights, *, activation: str | None) -> Array:
+    """Multiply every row by the weights and apply the activation.
+
+    Args:
+        x: (N, I).
+        weights: weight (O, I), bias (O,).
+        activation: None, "tanh", "sigmoid", "relu" or "softmax".
+
+    Returns:
+        y (N, O).
+    """
+    a: Array = x @ weights["weight"].T
+    a += weights["bias"]
+    if activation is None:
+        return a
+    if activation == "softmax":
+        return softmax(a)
+    y: Array = ACTIVATIONS[activation].value(numpy_namespace, a)
+    return y
+
+
+def backward(
+    dy: Array,
+    x: Array,
+    y: Array,
+    weights: Weights,
+    grads: Mapping[str, Array],
+    *,
+    activation: str | None,
+    want_dx: bool,
+) -> Array | None:
+    """Take the product back.
+
+    Args:
+        dy: gradient with respect to y (N, O).
+        x: input of `forward` (N, I).
+        y: output of `forward` (N, O).
+        weights: as in `forward`.
+        grads: gradients of weight and bias are added into these.
+        activation: as in `forward`.
+        want_dx: whether dx is needed.
+
+    Returns:
+        dx (N, I), or None.
+    """
+    if activation is None:
+        d_a = dy
+    elif activation == "softmax":
+        d_a = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+    else:
+        d_a = dy * ACTIVATIONS[activation].slope(y)
+    weight_grad, bias_grad = grads["weight"], grads["bias"]
+    weight_grad += d_a.T @ x
+    bias_grad += d_a.sum(0)
+    return d_a @ weights["weight"] if want_dx else None

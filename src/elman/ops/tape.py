@@ -1,0 +1,38 @@
+"""What a forward pass of a recurrence keeps for the way back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from elman.ragged import Ragged
+
+__all__ = ["RecurrenceTape"]
+
+Array = NDArray[Any]
+
+
+class RecurrenceTape(NamedTuple):
+    """Everything that `recurrence.backward` needs beside the weights; read only.
+
+    Attributes:
+        x: the input, values (N, I) or token ids (N,).
+        y: the output h of every step, (N, H).
+        initial: the state before the first step, each (B, H); None for zeros.
+        kept: what the cell keeps of every step, each (N, ·), rows as in x.
+    """
+
+    x: Ragged
+    y: Array
+    initial: tuple[Array, ...] | None
+    kept: tuple[Array, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept beyond the input."""
+        return int(sum(array.nbytes for array in (self.y, *self.kept, *(self.initial or ()))))
+
+    def __repr__(self) -> str:
+        kept = ", ".join(str(array.shape) for array in self.kept)
+        return f"RecurrenceTape(x={self.x!r}, y={self.y.shape}, kept=[{kept}], {self.nbytes:,} bytes)"
