@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
 import warnings
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from elman.errors import UsageError, say
 
-__all__ = ["native", "set_threads", "show_config"]
+__all__ = ["native", "note_slow_path", "set_threads", "show_config"]
 
 
 def _load() -> ModuleType | None:
@@ -35,7 +37,40 @@ def _load() -> ModuleType | None:
         return None
 
 
+def _threads_here() -> int:
+    """Count the threads to start with: what this process may use, or what the environment asks for.
+
+    A container's quota counts too: more threads than it allows are put to sleep in turn, and every
+    step waits for the sleeping one.
+    """
+    n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        if quota != "max":
+            n_threads = min(n_threads, max(1, round(int(quota) / int(period))))
+    for name in ("ELMAN_NUM_THREADS", "OMP_NUM_THREADS"):
+        with contextlib.suppress(KeyError, ValueError):
+            return max(1, min(n_threads, int(os.environ[name])))
+    return n_threads
+
+
+_noted: set[str] = set()
+
+
+def note_slow_path(reason: str) -> None:
+    """Say once that something runs in NumPy although the native core is there.
+
+    Args:
+        reason: what is missing.
+    """
+    if reason not in _noted:
+        _noted.add(reason)
+        warnings.warn(say("elman", f"{reason}; using NumPy, which is many times slower"), RuntimeWarning, stacklevel=3)
+
+
 native: ModuleType | None = _load()
+if native is not None:
+    native.set_threads(_threads_here())
 
 
 def set_threads(n_threads: int) -> None:

@@ -20,7 +20,8 @@ class RecurrenceTape(NamedTuple):
         x: the input, values (N, I) or token ids (N,).
         y: the output h of every step, (N, H).
         initial: the state before the first step, each (B, H); None for zeros.
-        kept: what the cell keeps of every step, each (N, ·), rows as in x.
+        kept: what the kernel keeps of every step, each (N, ·): in NumPy the cell's tape, rows as in x; in the
+            native core the gates and the cell state in the kernel's own layout (src/native/views.h).
     """
 
     x: Ragged

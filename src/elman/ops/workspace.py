@@ -102,20 +102,21 @@ class Workspace:
             return slot.array
         return slot.cut(shape, dtype)
 
-    def kernel(self, weights: Weights, make: Callable[[Weights], Any]) -> Any:
+    def kernel(self, weights: Weights, make: Callable[..., Any], *options: Any) -> Any:
         """Give the object derived from these weights, made at the first call.
 
         The object itself compares `weights.clock.ticks` with those it was made at.
 
         Args:
             weights: of one layer; the cache forgets them when they die.
-            make: builds the object from the weights.
+            make: builds the object from the weights and the options.
+            options: the same at every call for these weights.
         """
         key = id(weights)
         entry = self._kernels.get(key)
         if entry is None:
             kernels = self._kernels
-            entry = (weakref.ref(weights, lambda _: kernels.pop(key, None)), make(weights))
+            entry = (weakref.ref(weights, lambda _: kernels.pop(key, None)), make(weights, *options))
             kernels[key] = entry
         return entry[1]
 

@@ -1,0 +1,46 @@
+// All kernels for one instruction set: compiled once for each, with ELMAN_ISA naming the namespace.
+#ifndef ELMAN_MUTANT
+#define ELMAN_MUTANT 0
+#endif
+#include "cells/gru.h"
+#include "cells/lstm.h"
+#include "cells/rnn.h"
+#include "linear.h"
+#include "recurrence.h"
+
+namespace elman {
+namespace ELMAN_ISA {
+
+#define ELMAN_TEXT_OF(name) #name
+#define ELMAN_TEXT(name) ELMAN_TEXT_OF(name)
+
+template <class T>
+struct CellTable {
+  static constexpr CellKernels<T> cells[] = {
+#define ELMAN_CELL(name, Cell) Recurrence<T, Cell<T>>::kernels(),
+#include "cells.def"
+#undef ELMAN_CELL
+  };
+};
+
+template <class T>
+constexpr Kernels<T> make_kernels() {
+  return {ELMAN_TEXT(ELMAN_ISA),
+          Lanes<T>::count,
+          CellTable<T>::cells,
+          Linear<T>::pack,
+          Linear<T>::forward,
+          Linear<T>::backward,
+          Linear<T>::weights_scratch,
+          Linear<T>::weights,
+          cross_entropy<T>,
+          elementwise<T>};
+}
+
+extern const Kernels<float> kernels_float;
+extern const Kernels<double> kernels_double;
+constexpr Kernels<float> kernels_float = make_kernels<float>();
+constexpr Kernels<double> kernels_double = make_kernels<double>();
+
+}  // namespace ELMAN_ISA
+}  // namespace elman
