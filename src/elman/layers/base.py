@@ -25,7 +25,7 @@ State = tuple[Array, ...]
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 
 #: A name becomes the first part of "lstm.weight_ih" in files, so it holds no dot; "history" is taken there.
-Name = Annotated[str, msgspec.Meta(pattern=r"^(?!history$)[^\s.]{1,64}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^(?!history\Z)[^\s.\x00-\x1f\x7f\ud800-\udfff]{1,64}\Z")]
 
 
 class LayerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="type"):

@@ -13,6 +13,8 @@ The caller's arrays are not changed; one that already has the right form is used
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -86,8 +88,9 @@ def as_ragged(
     values = raw.values
     if values.ndim == 1 and len(values) == 0 and vocab_size is None and features is not None:
         values = values.reshape(0, features)  # only empty sequences: nothing says what they would have held
+        raw = raw.with_values(values)
     if values.ndim == 1:
-        values = _checked_ids(raw.with_values(values), where, shape, features, vocab_size)
+        values = _checked_ids(raw, where, shape, features, vocab_size)
     else:
         values = _checked_numbers(raw, where, shape, np.dtype(dtype), features, vocab_size)
     return raw.with_values(values), restore
@@ -122,7 +125,11 @@ def _array(x: Any, where: str, name: str) -> Array:
     try:
         array = np.asarray(x)
         if array.dtype.kind == "O":
-            array = np.array(array.tolist())  # objects that are numbers find their dtype here
+            array = np.array(array.tolist())  # objects that are NumPy's kinds of number find their dtype here
+        if array.dtype.kind == "O" and all(isinstance(number, Real | Decimal) for number in array.flat):
+            array = array.astype(np.float64)
+    except OverflowError as error:
+        raise DataError(say(where, f"a number in {name} is too large ({error})", expected="smaller numbers")) from None
     except (ValueError, TypeError) as error:
         cure = "Sequences of several lengths go into a list, one array each."
         raise DataError(say(where, f"{name} is not an array ({error})", expected=_FORMS, cure=cure)) from None
