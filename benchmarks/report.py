@@ -1,0 +1,55 @@
+"""Print tables and keep results."""
+
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import elman
+from benchmarks.timing import Timing
+
+RESULTS = Path(__file__).parent / "results"
+console = Console()
+
+
+def machine() -> dict[str, object]:
+    """Describe what the figures were measured on."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        name = next((row.split(":")[1].strip() for row in info.read_text().splitlines() if "model name" in row), name)
+    return {
+        "processor": name,
+        "elman": elman.show_config(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def milliseconds(timing: Timing) -> str:
+    """Format a median and half the width of the middle half, in milliseconds."""
+    spread = (timing.high - timing.low) / 2 / timing.median
+    return f"{timing.median * 1e3:,.3g} ±{spread:.0%}"
+
+
+def table(title: str, *columns: str) -> Table:
+    """Make a table whose first column is text and whose others are numbers."""
+    grid = Table(title=title, title_justify="left", header_style="bold")
+    for position, column in enumerate(columns):
+        grid.add_column(column, justify="left" if position == 0 else "right", no_wrap=True)
+    return grid
+
+
+def save(name: str, rows: list[dict[str, object]]) -> None:
+    """Write the rows and the machine to results/<name>.json."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

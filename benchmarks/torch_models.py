@@ -1,0 +1,75 @@
+"""What one would write in torch for the same jobs."""
+
+import numpy as np
+import torch
+from torch import nn
+
+MODULES = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+class CharModel(nn.Module):
+    """One-hot characters, a stack of recurrent layers, one dense layer."""
+
+    def __init__(self, kind: str, *, vocabulary: int, hidden: int = 128, layers: int = 2) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.body = MODULES[kind](vocabulary, hidden, layers, batch_first=True)
+        self.head = nn.Linear(hidden, vocabulary)
+
+    def forward(self, ids: torch.Tensor, state):
+        """Return logits (B, T, V) and the last state."""
+        y, state = self.body(nn.functional.one_hot(ids, self.vocabulary).float(), state)
+        return self.head(y), state
+
+
+def detach(state):
+    """Cut the state from the graph that made it."""
+    return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+
+
+class Trainer:
+    """Truncated backpropagation through time: forward, loss, backward, clip, Adam; the state is carried."""
+
+    def __init__(self, model: CharModel, *, learning_rate: float = 2e-3, clip: float = 5.0) -> None:
+        self.model, self.clip = model, clip
+        self.parameters = list(model.parameters())
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate)
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, state):
+        """Train on one window (B, T); return the loss and the state to go on from."""
+        logits, state = self.model(x, state)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimizer.step()
+        return loss.item(), detach(state)
+
+    @torch.inference_mode()
+    def validate(self, x: torch.Tensor, y: torch.Tensor, *, steps: int = 2000) -> float:
+        """Return the mean loss over one stream (T,) from the zero state, in nats per character."""
+        state, total = None, 0.0
+        for start in range(0, len(x), steps):
+            logits, state = self.model(x[None, start : start + steps], state)
+            part = y[start : start + steps]
+            total += nn.functional.cross_entropy(logits[0], part, reduction="sum").item()
+        return total / len(x)
+
+
+def one_bias(module: nn.RNNBase, layer: int) -> dict[str, np.ndarray]:
+    """Copy one layer's weights to elman's names: two biases become one, but for the part inside GRU's reset."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    get = {name: getattr(module, f"{name}_l{layer}").detach().numpy().copy() for name in names}
+    named = {"weight_ih": get["weight_ih"], "weight_hh": get["weight_hh"], "bias": get["bias_ih"] + get["bias_hh"]}
+    if isinstance(module, nn.GRU):
+        new_gate = slice(2 * module.hidden_size, None)
+        named["bias"][new_gate] = get["bias_ih"][new_gate]
+        named["bias_hn"] = get["bias_hh"][new_gate]
+    return named
+
+
+def weights_of(model: CharModel, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Copy all weights to the names of an elman model whose recurrent layers have these names."""
+    named = {f"{name}.{key}": a for k, name in enumerate(names) for key, a in one_bias(model.body, k).items()}
+    named |= {f"dense.{name}": p.detach().numpy().copy() for name, p in model.head.named_parameters()}
+    return named
