@@ -77,7 +77,8 @@ def prepare(kind: str, point: Point, *, seed: int = 0) -> Case:
     module = MODULES[kind](input_size, hidden, batch_first=True)
     parameters = list(module.parameters())
     x_padded, dy_padded = torch.from_numpy(x.to_dense()), torch.from_numpy(dy.to_dense())
-    flat = np.concatenate([b * steps + np.arange(length) for b, length in enumerate(lengths)])  # where the steps stand
+    longest = x_padded.shape[1]
+    flat = np.concatenate([b * longest + np.arange(length) for b, length in enumerate(lengths)])  # the true steps
 
     cell, weights, workspace = CELLS[kind](), Weights(one_bias(module, 0)), Workspace()
     grads = {name: np.zeros_like(value) for name, value in weights.items()}
