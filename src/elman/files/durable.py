@@ -77,9 +77,7 @@ def write_atomic(path: str | os.PathLike[str], data: Buffer | Callable[[IO[bytes
                 stage = "renaming"
                 os.replace(name, base, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
-                # The first error is the one to tell; on a disk that died, removing the file may fail as well.
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=folder)
+                _remove(folder, name)
                 raise
             finally:
                 # Closed only now because the descriptor holds the lock; all bytes were synced, so close has no news.
@@ -112,13 +110,15 @@ def check_target(path: str | os.PathLike[str]) -> None:
 def _resolve(path: str | os.PathLike[str]) -> tuple[str, int | None]:
     """Return the real path behind links and the rights of the file there, None if there is no file yet."""
     name = os.fspath(path)
+    if not name:
+        raise _refused(path, "it names no file", "Give the name of a file, such as model.elman")
     try:
         target = os.path.realpath(name)
         now = os.stat(target)
     except FileNotFoundError:
-        if name and not name.endswith(os.sep):
+        if not name.endswith(os.sep):
             return target, None
-        raise _refused(path, "it names no file", "Give the name of a file, such as model.elman") from None
+        raise _refused(path, "it ends in a slash but there is no such folder", "Leave the slash out") from None
     except OSError as error:
         raise _refusal(path, error, "looking at it") from error
     except ValueError:
@@ -142,17 +142,22 @@ def _create(folder: int, base: str, mode: int | None) -> tuple[str, int]:
     while True:
         name = f"{_prefix(base)}{secrets.token_hex(8)}.tmp"
         fd = os.open(name, flags, 0o666 if mode is None else mode & 0o666, dir_fd=folder)
-        if _lock(fd) is not False and os.fstat(fd).st_nlink > 0:
-            break
-        os.close(fd)  # another writer's sweep took it for an orphan before it was locked
-    if mode is not None and stat.S_IMODE(os.fstat(fd).st_mode) != mode:
         try:
-            os.fchmod(fd, mode)
+            if _lock(fd) is not False and (now := os.fstat(fd)).st_nlink > 0:
+                if mode is not None and stat.S_IMODE(now.st_mode) != mode:
+                    os.fchmod(fd, mode)
+                return name, fd
         except BaseException:
+            _remove(folder, name)
             os.close(fd)
-            os.unlink(name, dir_fd=folder)
             raise
-    return name, fd
+        os.close(fd)  # another writer's sweep took it for an orphan before it was locked, and removes it
+
+
+def _remove(folder: int, name: str) -> None:
+    """Remove a file after an error, which is the one to tell: on a disk that died, removing may fail as well."""
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _sweep(folder: int, base: str) -> None:

@@ -41,7 +41,7 @@ def strict_json(raw: bytes, kind: type[T], *, where: str) -> T:
     try:
         text = raw.decode("utf-8")
         bones = _STRINGS.sub("", text)
-        if sum(map(bones.count, ",[{")) > _MAX_VALUES or _depth(bones) > _MAX_DEPTH:
+        if sum(map(bones.count, ",[]{}")) > _MAX_VALUES or _depth(bones) > _MAX_DEPTH:
             raise ValueError("it is too deep or has too many values")
         # msgspec keeps the last of two equal keys without a word; json lets us see them.
         json.loads(text, object_pairs_hook=_refuse_twins)
@@ -101,8 +101,8 @@ def quoted(name: str) -> str:
 def _depth(bones: str) -> int:
     """Return how deep JSON without its strings is nested."""
     depth = deepest = 0
-    for mark in re.findall(r"[\[\]{}]", bones):
-        depth += 1 if mark in "[{" else -1
+    for found in re.finditer(r"[][{}]", bones):
+        depth += 1 if found[0] in "[{" else -1
         deepest = max(deepest, depth)
     return deepest
 
