@@ -230,6 +230,8 @@ def _explain(config: type[LayerConfig], options: Mapping[str, Any], problem: str
         choices = _choices(get_type_hints(config, include_extras=True).get(field))
         if choices:
             expected = "one of " + ", ".join(map(repr, choices))
+        if field == "type":
+            expected = repr(config.__struct_config__.tag)
         if field == "name":
             expected = "1 to 64 characters without a dot or white space, other than 'history'"
         return say(where, f"{field} is not accepted", expected=expected, got=repr(options[field]))
