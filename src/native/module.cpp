@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -25,10 +26,11 @@ namespace {
 using Ids = In<int64_t>;
 
 // Below this many operations waking another thread costs more than it saves (a wake takes some 5 µs).
-constexpr double kSmallWork = 1e6;
+// Tests lower it to see small shapes on many threads.
+std::atomic<double> small_work{1e6};
 
 long parts_for(double operations, long most) {
-  return operations < kSmallWork ? 1 : std::max(1L, std::min(threads(), most));
+  return operations < small_work.load() ? 1 : std::max(1L, std::min(threads(), most));
 }
 
 // Lets other Python threads run, unless the work is shorter than the handover.
@@ -411,4 +413,5 @@ NB_MODULE(_native, m) {
   m.def("get_threads", &threads);
   m.attr("ACTIVATIONS") = nb::make_tuple("identity", "tanh", "sigmoid", "relu", "softmax");
   m.def("set_threads", &set_threads);
+  m.def("set_small_work", [](double operations) { small_work.store(operations); });
 }

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.cells import ACTIVATIONS, numpy_namespace
+from elman.ops.core import native
 from elman.ops.weights import Weights
+from elman.ops.workspace import current
 
 __all__ = ["LINEAR_ACTIVATIONS", "backward", "forward", "softmax"]
 
@@ -40,13 +42,19 @@ def forward(x: Array, weights: Weights, *, activation: str | None) -> Array:
     Returns:
         y (N, O).
     """
+    workspace = current()
+    kernel = workspace.kernel(weights, _make_kernel)
+    if kernel is not None:
+        y: Array = workspace.take((len(x), kernel.n_outputs), x.dtype)
+        kernel.native.forward(weights.clock.ticks, _CODES[activation], x, y)
+        return y
     a: Array = x @ weights["weight"].T
     a += weights["bias"]
     if activation is None:
         return a
     if activation == "softmax":
         return softmax(a)
-    y: Array = ACTIVATIONS[activation].value(numpy_namespace, a)
+    y = ACTIVATIONS[activation].value(numpy_namespace, a)
     return y
 
 
@@ -74,6 +82,16 @@ def backward(
     Returns:
         dx (N, I), or None.
     """
+    workspace = current()
+    kernel = workspace.kernel(weights, _make_kernel)
+    if kernel is not None:
+        dy = np.ascontiguousarray(dy, y.dtype)
+        dz = None if activation is None else workspace.take(dy.shape, dy.dtype)
+        dx = workspace.take(x.shape, x.dtype) if want_dx else None
+        kernel.native.backward(
+            weights.clock.ticks, _CODES[activation], dy, x, y, dz, dx, grads["weight"], grads["bias"]
+        )
+        return dx
     if activation is None:
         d_a = dy
     elif activation == "softmax":
@@ -84,3 +102,25 @@ def backward(
     weight_grad += d_a.T @ x
     bias_grad += d_a.sum(0)
     return d_a @ weights["weight"] if want_dx else None
+
+
+class _Kernel:
+    """One layer's native kernel."""
+
+    __slots__ = ("n_outputs", "native")
+
+    def __init__(self, weights: Weights) -> None:
+        weight = weights["weight"]
+        make = getattr(native, "Linear32" if weight.dtype == np.float32 else "Linear64")
+        self.native = make(weight, weights["bias"])
+        self.n_outputs = len(weight)
+
+
+def _make_kernel(weights: Weights) -> _Kernel | None:
+    return None if native is None or weights["weight"].dtype not in (np.float32, np.float64) else _Kernel(weights)
+
+
+# How the native core writes an activation.
+_CODES: dict[str | None, int] = (
+    {} if native is None else {None if name == "identity" else name: k for k, name in enumerate(native.ACTIVATIONS)}
+)

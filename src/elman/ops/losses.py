@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import DataError, say
+from elman.ops.core import native
+from elman.ops.workspace import current
 
 __all__ = [
     "CLASS_TARGETS",
@@ -93,6 +95,11 @@ def softmax_cross_entropy(
     total = float(n_rows) if weights is None else float(weights.sum())
     if total == 0:
         return _nothing(logits, want_grad)
+    if native is not None and logits.dtype in (np.float32, np.float64):
+        d_logits = current().take(logits.shape, logits.dtype) if want_grad else None
+        target = np.ascontiguousarray(target, np.int64)
+        each_weight = None if weights is None else np.ascontiguousarray(weights, logits.dtype)
+        return native.cross_entropy(logits, target, each_weight, 1 / total, d_logits) / total, total, d_logits
     rows = np.arange(n_rows)
     probability, log_sum, shifted = _softmax(logits)
     each = log_sum - shifted[rows, target]
