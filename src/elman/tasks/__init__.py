@@ -1,0 +1,34 @@
+"""Tasks: from raw data to answers; and `load`, for a file knows what it is.
+
+Example:
+    >>> import tempfile
+    >>> from elman.tasks import LanguageModel, load
+    >>> model = LanguageModel(layers=1, hidden=8, batch=4, steps=20, epochs=1, verbose=0)
+    >>> _ = model.fit("what is past is prologue " * 20)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.elman")
+    ...     again = load(f"{folder}/model.elman")
+    >>> again
+    LanguageModel(layers=1, hidden=8, batch=4, steps=20, epochs=1)
+"""
+
+from elman.tasks.addition import BinaryAdder
+from elman.tasks.base import Task
+from elman.tasks.describe import describe
+from elman.tasks.language_model import LanguageModel
+from elman.tasks.loading import TASKS, load
+from elman.tasks.saving import SaveEachEpoch
+from elman.tasks.text_files import read_text
+from elman.tasks.vocabulary import Vocabulary
+
+__all__ = [
+    "TASKS",
+    "BinaryAdder",
+    "LanguageModel",
+    "SaveEachEpoch",
+    "Task",
+    "Vocabulary",
+    "describe",
+    "load",
+    "read_text",
+]

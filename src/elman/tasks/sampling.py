@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError, say
-from .vocabulary import UNKNOWN
+from elman.errors import UsageError, say
+from elman.tasks.vocabulary import UNKNOWN
 
 __all__ = ["Sampler"]
 
@@ -18,9 +18,9 @@ __all__ = ["Sampler"]
 class Sampler:
     """A rule for choosing the next token; `<unk>` is never chosen.
 
-    The logits are divided by the temperature, then only the `top_k` most probable tokens stay, then only the fewest of those
-    whose probabilities, scaled to sum to 1, reach `top_p` (nucleus sampling, Holtzman et al. 2020). Of equally probable
-    tokens the one with the lower id counts as the more probable.
+    The logits are divided by the temperature, then only the `top_k` most probable tokens stay, then only the fewest of
+    those whose probabilities, scaled to sum to 1, reach `top_p` (nucleus sampling, Holtzman et al. 2020). Of equally
+    probable tokens the one with the lower id counts as the more probable.
 
     Args:
         temperature: below 1 is bolder, above 1 is wilder; 0 always takes the most probable token.

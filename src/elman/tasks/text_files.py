@@ -6,9 +6,11 @@ import os
 import sys
 import warnings
 
-from ..errors import DataError, UsageError, say
+from elman.errors import DataError, UsageError, say
 
 __all__ = ["decode_text", "read_text"]
+
+_ERRORS = ("strict", "replace", "ignore")
 
 
 def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -23,7 +25,7 @@ def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: 
         The text. "\r\n" is not turned into "\n"; a byte order mark is dropped with a warning.
 
     Raises:
-        UsageError: if there is no such file, it is no regular text source, or the encoding is unknown.
+        UsageError: if there is no such file, or the encoding is unknown.
         DataError: if the bytes are not text in this encoding, naming the offset of the first bad one.
     """
     if os.fspath(path) == "-":
@@ -38,16 +40,20 @@ def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: 
 
 def decode_text(content: bytes, *, name: str, encoding: str = "utf-8", errors: str = "strict") -> str:
     """Decode bytes as `read_text` does; `name` says in messages where they came from."""
+    if errors not in _ERRORS:
+        raise UsageError(say(name, "errors is not accepted", expected=f"one of {', '.join(_ERRORS)}", got=repr(errors)))
     try:
         text = content.decode(encoding, errors)
     except LookupError:
-        raise UsageError(say(name, f"unknown encoding {encoding!r}", cure="Try utf-8, utf-16, latin-1 or gb18030")) from None
+        raise UsageError(
+            say(name, f"unknown encoding {encoding!r}", cure="Try utf-8, utf-16, latin-1 or gb18030")
+        ) from None
     except UnicodeDecodeError as error:
         bad = content[error.start]
         cure = (
             "It begins like UTF-16: add --encoding utf-16"
             if content[:2] in (b"\xff\xfe", b"\xfe\xff")
-            else "Name its encoding with --encoding (such as latin-1, cp1252, gb18030 or utf-16), or drop bad bytes with --errors ignore"
+            else "Name its encoding with --encoding (latin-1, gb18030, utf-16 …) or drop bad bytes with --errors ignore"
         )
         wrong = f"byte 0x{bad:02x} at offset {error.start} is not {error.encoding.upper()} ({error.reason})"
         raise DataError(say(name, wrong, cure=cure)) from None

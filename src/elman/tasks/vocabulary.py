@@ -1,7 +1,7 @@
 """Characters as token ids and back, for any script.
 
-The unit is the Unicode code point: nothing is normalised, joined or cut, so `decode(encode(text)) == text` for every text
-the vocabulary was built from, and whatever is sampled can be written as UTF-8.
+The unit is the Unicode code point: nothing is normalised, joined or cut, so `decode(encode(text)) == text` for every
+text the vocabulary was built from, and whatever is sampled can be written as UTF-8.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, ModelFileError, say
+from elman.errors import DataError, ModelFileError, say
 
 __all__ = ["UNKNOWN", "Vocabulary"]
 
@@ -152,7 +152,7 @@ def _code_points(text: str, *, where: str) -> NDArray[np.uint32]:
             say(
                 where,
                 f"the text holds a lone surrogate, U+{ord(text[error.start]):04X}, at index {error.start}",
-                cure="Half of a UTF-16 pair is no character: decode the file strictly, without errors='surrogateescape'",
+                cure="Half of a UTF-16 pair is no character: decode strictly, without errors='surrogateescape'",
             )
         ) from None
 

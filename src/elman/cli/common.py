@@ -1,0 +1,166 @@
+"""What all commands share: options, where they print, and how an error becomes an exit code.
+
+Data goes to standard output; talk (notes, progress, errors) goes to standard error, so that a pipe carries data only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.errors import ElmanError, Interrupted, UsageError, say
+
+__all__ = [
+    "Encoding",
+    "Errors",
+    "Json",
+    "Quiet",
+    "Threads",
+    "guarded",
+    "is_usage",
+    "load",
+    "print_json",
+    "report_usage",
+    "talk",
+    "use_threads",
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Encoding = Annotated[str, typer.Option(help="The encoding of text files.")]
+Errors = Annotated[str, typer.Option(help="What to do with bytes that are not text: strict, replace or ignore.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="How many threads to use; default: all cores allowed.")]
+
+
+def talk(text: str) -> None:
+    """Print a line of talk on standard error."""
+    # sys.stderr as it now stands: a running progress bar has put itself there to keep the lines apart.
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(data: Any) -> None:
+    """Print data as one JSON document on standard output, any script as it is."""
+    print(json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def load(path: Path, *, task: str) -> Any:
+    """Load a model file that must be of one task.
+
+    Raises:
+        UsageError: if there is no such file or its task is another.
+    """
+    from elman import tasks
+
+    loaded = tasks.load(path)
+    if not isinstance(loaded, tasks.TASKS[task]):
+        cure = f"See what it is with: elman info {path}"
+        raise UsageError(say(str(path), f"this is no {task.replace('_', ' ')}", got=type(loaded).__name__, cure=cure))
+    return loaded
+
+
+def use_threads(count: int | None) -> None:
+    """Set the number of threads, if one was asked for."""
+    if count is not None:
+        import elman
+
+        elman.set_threads(count)
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function: an error becomes one line and an exit code.
+
+    The command gets the option `--debug`; with an argument `quiet`, notes are not printed.
+    """
+
+    def run(*args: Any, debug: bool, **kwargs: Any) -> None:
+        code = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if kwargs.get("quiet") else "default", UserWarning)
+            warnings.showwarning = _note
+            _speak_utf8()
+            try:
+                function(*args, **kwargs)
+                sys.stdout.flush()
+            except BaseException as error:
+                if isinstance(error, typer.Exit) or is_usage(error):
+                    raise
+                code = _report(error, debug=debug)
+        raise typer.Exit(code)
+
+    signature = inspect.signature(function, eval_str=True)
+    option = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    parameters = [*signature.parameters.values(), option]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__ = function.__name__
+    run.__doc__ = function.__doc__
+    return run
+
+
+def is_usage(error: BaseException) -> bool:
+    """Tell whether typer refused the command line; the class has moved between its releases."""
+    return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)
+
+
+def report_usage(error: Any) -> int:
+    """Print why the command line was refused; return the exit code."""
+    talk(f"{_coloured('error:', 31)} {error.format_message()}")
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        talk(f"Try: {context.command_path} --help")
+    return int(error.exit_code)
+
+
+def _report(error: BaseException, *, debug: bool) -> int:
+    """Print what went wrong, in one line or with its traceback; return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        # The reader, such as `head`, has what it wanted. Closing standard output would only raise this again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    if debug:
+        traceback.print_exception(error)
+    match error:
+        case Interrupted():
+            return error.exit_code
+        case KeyboardInterrupt():
+            return 128 + signal.SIGINT
+        case ElmanError():
+            code, text = error.exit_code, str(error)
+        case MemoryError():
+            code, text = 6, "there is not enough memory"
+        case OSError():
+            code, text = 6, f"{error.filename or 'output'}: {error.strerror or error}"
+        case _:
+            hint = "Run it again with --debug to see where, and please report it."
+            code, text = 1, f"internal error: {type(error).__name__}: {error}. {hint}"
+    if not debug:
+        talk(f"{_coloured('error:', 31)} {text}")
+    return code
+
+
+def _note(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    talk(f"{_coloured('note:', 33)} {message}")
+
+
+def _speak_utf8() -> None:
+    """Make standard output carry any script, whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and (stream.encoding or "").lower() != "utf-8":
+            stream.reconfigure(encoding="utf-8")
+
+
+def _coloured(word: str, code: int) -> str:
+    """Colour a word on a terminal; not if NO_COLOR is set (no-color.org) or the terminal is a dumb one."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    return word if plain else f"\x1b[1;{code}m{word}\x1b[0m"

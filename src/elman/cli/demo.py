@@ -1,0 +1,105 @@
+"""`elman demo`: everything once, with no files needed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elman.cli.add import lesson
+from elman.cli.common import Threads, talk, use_threads
+from elman.errors import UsageError
+
+if TYPE_CHECKING:
+    from elman.tasks import LanguageModel
+
+__all__ = ["demo"]
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for models and picture.")] = Path(
+        "elman-demo"
+    ),
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long the character model may train.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
+    threads: Threads = None,
+) -> None:
+    """See it work: learn to add, then learn to write, in about a minute."""
+    from elman.tasks import BinaryAdder
+
+    use_threads(threads)
+    output.mkdir(parents=True, exist_ok=True)
+    _title("1. Learning to add")
+    adder = BinaryAdder(random_state=seed)
+    lesson(adder)
+    adder.save(output / "adder.elman")
+
+    _title("2. Learning to write, from the manual pages of Python itself")
+    model = _train(output / "pydoc.elman", seconds=seconds, seed=seed)
+    picture = _draw(model, output / "training-curve.png")
+
+    _title("3. What it writes")
+    print("".join(model.sample(600, prime="\n", temperature=0.7, random_state=seed)).strip())
+
+    _title("Next")
+    print(f"Saved in {output}: adder.elman, pydoc.elman{picture}")
+    print(f'  elman sample {output}/pydoc.elman --prime "The " --temperature 0.7')
+    print(f"  elman info {output}/pydoc.elman")
+    print(f"  elman add 1234567890123 9876543210987 -m {output}/adder.elman")
+    print("  elman train text YOUR-TEXT.txt -o model.elman")
+
+
+def _train(path: Path, *, seconds: float, seed: int) -> LanguageModel:
+    """Train a character model for about so many seconds, on as much text as it can use in them."""
+    import pydoc_data.topics
+
+    from elman.tasks import LanguageModel, SaveEachEpoch
+
+    text = "\n".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
+    settings: dict[str, Any] = {"random_state": seed}
+    affordable = int(_speed(text, settings) * seconds)
+    epochs = max(1, affordable // len(text))
+    text = text[: max(1000, affordable)]
+    model = LanguageModel(**settings, epochs=epochs)
+    print(
+        f"{len(text):,} characters, {model.layers} LSTM layers of {model.hidden} units, {epochs} epochs; "
+        "losses are in nats per character.",
+        flush=True,
+    )
+    return model.fit(text, callbacks=[SaveEachEpoch(model, path)])
+
+
+def _speed(text: str, settings: dict[str, Any]) -> float:
+    """Measure how many characters a second this machine trains on, in a second or less where it is quick."""
+    from elman.tasks import LanguageModel
+
+    rate = 0.0
+    # The first round warms up; only if it was quick, a longer one measures better.
+    for updates in (2, 40):
+        model = LanguageModel(**settings, epochs=1, val_split=0.0, verbose=0)
+        characters = updates * model.batch * model.steps
+        began = time.perf_counter()
+        model.fit(text[: characters + 1])
+        elapsed = time.perf_counter() - began
+        rate = characters / elapsed
+        if elapsed > 0.25:
+            break
+    return rate
+
+
+def _draw(model: LanguageModel, path: Path) -> str:
+    """Draw the training curve if matplotlib is there; return how to name it in a list of files."""
+    from elman.inspection import plots
+
+    try:
+        plots.training_curve(model.history_, path)
+    except UsageError as error:
+        talk(f"note: no picture of the training: {error}")
+        return ""
+    return f", {path.name}"
+
+
+def _title(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}", flush=True)

@@ -1,0 +1,37 @@
+"""`elman evaluate`: how well a model predicts a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elman.cli.common import Encoding, Errors, Json, Threads, load, print_json, use_threads
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file from `elman train text`.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A text file; - is standard input.")],
+    encoding: Encoding = "utf-8",
+    errors: Errors = "strict",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how well a language model predicts a text.
+
+    The text is read as one stream from the zero state; every character but the first is predicted.
+    """
+    from elman.tasks import read_text
+
+    use_threads(threads)
+    language_model = load(model, task="language_model")
+    score = language_model.score(read_text(file, encoding=encoding, errors=errors))
+    if as_json:
+        print_json(score)
+        return
+    print(f"{score['nats_per_char']:.4f} nats per character, {score['bits_per_char']:.4f} bits per character")
+    print(f"perplexity {score['perplexity']:.3f} over {score['count']:,} characters", end="")
+    print(f", {score['unseen']:,} of them unseen in training" if score["unseen"] else "")

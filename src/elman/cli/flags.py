@@ -1,0 +1,56 @@
+"""Command line options derived from a constructor, so that there is one list of arguments."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Collection
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["options_of", "with_options"]
+
+_FLAGS = {"random_state": "--seed"}
+
+
+def options_of(constructor: type, *, without: Collection[str] = ()) -> list[inspect.Parameter]:
+    """Give one keyword parameter with a typer option for each constructor argument.
+
+    Args:
+        constructor: a class whose docstring has an `Args:` section; its sentences become the help.
+        without: arguments that the command sets itself.
+    """
+    help_of = _arguments_section(inspect.getdoc(constructor) or "")
+    return [
+        parameter.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[parameter.annotation, typer.Option(_flag(name), help=help_of[name])],
+        )
+        for name, parameter in inspect.signature(constructor, eval_str=True).parameters.items()
+        if name not in without
+    ]
+
+
+def with_options(function: Callable[..., None], options: list[inspect.Parameter]) -> Callable[..., None]:
+    """Replace a function's `**arguments` by named options, in its signature only."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+
+    run.__signature__ = signature.replace(parameters=own + options)  # type: ignore[attr-defined]
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    return run
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
+def _arguments_section(doc: str) -> dict[str, str]:
+    """Read the `Args:` section of a Google-style docstring: name -> description in one line."""
+    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.MULTILINE | re.DOTALL)
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", section[1] if section else "", re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()) for name, text in entries}

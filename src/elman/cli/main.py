@@ -1,0 +1,64 @@
+"""The command `elman`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from elman.cli import add, common, demo, evaluate, info, sample, train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="elman",
+    help="Recurrent neural networks: train, sample, look inside.",
+    epilog="Start with: elman demo",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from elman import __version__
+
+        print(f"elman {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+app.add_typer(train.app)
+app.command()(common.guarded(sample.sample))
+app.command()(common.guarded(evaluate.evaluate))
+app.command()(common.guarded(info.info))
+app.command()(common.guarded(add.add))
+app.command()(common.guarded(demo.demo))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Args:
+        arguments: what follows the program's name; None takes them from `sys.argv`. None at all shows the help.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = typer.main.get_command(app).main(words, prog_name="elman", standalone_mode=False)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:
+        if not common.is_usage(error):
+            raise
+        return common.report_usage(error)
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,147 @@
+"""What all tasks share: arguments as scikit-learn keeps them, their bounds, and the model file."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import os
+from typing import Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+
+import elman
+from elman import files
+from elman.errors import DataError, ModelFileError, NotFittedError, UsageError, say
+from elman.model import Sequential
+from elman.training.history import History
+
+__all__ = ["Task", "TaskParams"]
+
+
+class TaskParams(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The arguments of a task that shape its model, with their bounds; what stands in a file."""
+
+
+class Task:
+    """Base of the tasks: from raw data to answers.
+
+    A constructor stores its arguments under their names and does nothing else; they are checked when they are used.
+    What `fit` learns ends in an underscore. That is scikit-learn's contract, kept here without needing scikit-learn.
+
+    Attributes:
+        model_: the trained `Sequential`.
+        history_: its `History`.
+        training_: figures of the training, as they stand in the file.
+    """
+
+    task: ClassVar[str]
+    Params: ClassVar[type[TaskParams]]
+
+    model_: Sequential
+    history_: History
+    training_: dict[str, Any]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments by name.
+
+        Args:
+            deep: accepted for scikit-learn; no argument holds another task.
+        """
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change constructor arguments by name and return self.
+
+        Raises:
+            UsageError: if there is no such argument; nothing is changed then.
+        """
+        known = inspect.signature(type(self)).parameters
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            wrong = f"there is no argument {', '.join(map(repr, unknown))}"
+            raise UsageError(say(type(self).__name__, wrong, expected=f"some of {', '.join(known)}"))
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, atomically and durably.
+
+        Args:
+            path: where; its folder must exist.
+
+        Raises:
+            NotFittedError: before `fit`.
+            SaveError: if it cannot be written; what stood there before is untouched.
+        """
+        self._check_fitted("save")
+        tensors = self.model_.named_weights()
+        tensors |= {f"history.{name}": column for name, column in self.history_.tensors().items()}
+        meta = files.Meta(
+            version=elman.__version__,
+            task=self.task,
+            config=msgspec.to_builtins(self._checked_params()),
+            vocabulary=self._vocabulary(),
+            training=self.training_,
+        )
+        files.save(path, tensors, meta)
+
+    @classmethod
+    def from_file(cls, header: files.Header) -> Self:
+        """Rebuild a fitted task from an open model file.
+
+        Raises:
+            ModelFileError: if what it holds does not fit this task.
+        """
+        where = f"a file of the task {cls.task!r}"
+        try:
+            params = msgspec.convert(header.meta.config, cls.Params)
+        except msgspec.ValidationError as error:
+            raise ModelFileError(say(where, f"its config is not accepted: {error}")) from None
+        task = cls(**msgspec.structs.asdict(params))
+        try:
+            model = task._new_model(header.meta.vocabulary)
+            shapes = model.weight_shapes()
+        except (UsageError, DataError) as error:
+            raise ModelFileError(say(where, f"its config is not accepted: {error}")) from None
+        # Names and shapes are compared before anything is allocated.
+        model.load_weights(header.read(shapes, dtype=model.dtype))
+        task.model_, task.training_ = model, header.meta.training or {}
+        task.history_ = History.from_tensors(header.read_history())
+        return task
+
+    def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
+        """Return the model for a vocabulary as it stands in a file: compiled, its input size set, without weights."""
+        raise NotImplementedError
+
+    def _vocabulary(self) -> dict[str, Any] | None:
+        """Return what the file keeps of a vocabulary."""
+        return None
+
+    def _checked_params(self) -> Any:
+        """Return the arguments that `Params` names, within their bounds."""
+        plain = {name: _plain(getattr(self, name)) for name in self.Params.__struct_fields__}
+        try:
+            return msgspec.convert(plain, self.Params)
+        except msgspec.ValidationError as error:
+            reason, _, name = str(error).removesuffix("`").partition(" - at `$.")
+            expected = reason.removeprefix("Expected ").replace("`", "")
+            got = repr(plain.get(name))
+            raise UsageError(say(type(self).__name__, f"{name} is not accepted", expected=expected, got=got)) from None
+
+    def _check_fitted(self, where: str) -> None:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(say(f"{type(self).__name__}.{where}", "it is not fitted yet", cure="Call fit first"))
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = {name: value for name, value in self.get_params().items() if value != defaults[name].default}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+
+def _plain(value: Any) -> Any:
+    """Give NumPy's numbers as Python's, which is what `Params` names."""
+    if isinstance(value, np.integer):
+        return operator.index(value)
+    return float(value) if isinstance(value, np.floating) else value

@@ -1,0 +1,341 @@
+"""Character language models: what comes next, in any script."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import files
+from elman.errors import DataError, DataTypeError, UsageError, say
+from elman.layers import LAYERS, Dense, Recurrent
+from elman.model import Sequential
+from elman.tasks.base import Task, TaskParams
+from elman.tasks.sampling import Sampler
+from elman.tasks.vocabulary import UNKNOWN, Vocabulary
+from elman.training.batches import StreamBatches
+from elman.training.callbacks import Callback
+from elman.training.history import History
+from elman.training.optimizers import Adam
+from elman.training.seeds import spawn
+
+__all__ = ["LanguageModel"]
+
+_RECURRENT = {name: layer for name, layer in LAYERS.items() if issubclass(layer, Recurrent)}
+
+# Steps per window when one stream is scored: enough that the cost per window vanishes, and the logits of a window of
+# 5,000 characters of a Chinese text still take only 40 MB.
+_SCORE_STEPS = 2000
+
+# What a layer may have of units, and so of outputs.
+MAX_SIZE = 65_536
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+
+
+class LanguageModelParams(TaskParams):
+    """The arguments of `LanguageModel`, with their bounds."""
+
+    cell: str
+    layers: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    hidden: Annotated[int, msgspec.Meta(ge=1, le=MAX_SIZE)]
+    batch: _Count
+    steps: _Count
+    epochs: _Count
+    lr: Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+    clip: Annotated[float, msgspec.Meta(ge=0)] | None
+    val_split: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    random_state: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
+
+
+class LanguageModel(Task):
+    """A recurrent network that predicts the next character of a text.
+
+    Characters are code points and go into the first recurrent layer directly. The text is cut into `batch` parallel
+    streams; each step of training sees `steps` characters of every stream and goes on from the state where the step
+    before ended (truncated backpropagation through time, Williams & Peng 1990).
+
+    Args:
+        cell: rnn, lstm or gru.
+        layers: recurrent layers, one on top of the other.
+        hidden: units of each layer.
+        batch: parallel streams; fewer if the text is short.
+        steps: characters between two updates, through which gradients flow.
+        epochs: how often to go through the text.
+        lr: learning rate of Adam.
+        clip: greatest joint norm of the gradients; 0 leaves them alone.
+        val_split: the share of the text, at its end, that is kept for validation.
+        random_state: seed of the first weights.
+        verbose: 0 is silent, 1 or "auto" shows progress, 2 prints a line per epoch.
+
+    Attributes:
+        vocabulary_: the `Vocabulary` of all the text given to `fit`.
+        model_: the trained `Sequential`; it gives logits (N, V).
+        history_: `History` with "loss" and "val_loss" in nats per character.
+        training_: sizes and figures of the training.
+
+    Example:
+        >>> model = LanguageModel(layers=1, hidden=16, batch=4, epochs=2, random_state=0, verbose=0)
+        >>> _ = model.fit("to be or not to be, " * 30)
+        >>> len("".join(model.sample(20, prime="to be", random_state=1)))
+        20
+    """
+
+    task: ClassVar[str] = "language_model"
+    Params = LanguageModelParams
+
+    vocabulary_: Vocabulary
+
+    def __init__(
+        self,
+        *,
+        cell: str = "lstm",
+        layers: int = 2,
+        hidden: int = 128,
+        batch: int = 50,
+        steps: int = 50,
+        epochs: int = 10,
+        lr: float = 2e-3,
+        clip: float | None = 5.0,
+        val_split: float = 0.1,
+        random_state: int | None = None,
+        verbose: str | int = "auto",
+    ) -> None:
+        self.cell = cell
+        self.layers = layers
+        self.hidden = hidden
+        self.batch = batch
+        self.steps = steps
+        self.epochs = epochs
+        self.lr = lr
+        self.clip = clip
+        self.val_split = val_split
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, text: str | Sequence[str], y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+        """Learn from a text.
+
+        The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
+
+        Args:
+            text: a text, or several that are joined as they are.
+            y: ignored; scikit-learn passes it.
+            callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
+
+        Raises:
+            DataError: if the text has fewer than two characters or holds lone surrogates.
+            UsageError: if an argument is out of range.
+            DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
+            Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
+        """
+        params = self._checked_params()
+        text = _joined(text)
+        if len(text) < 2:
+            what = f"the text has {len(text)} characters" if text else "the text is empty"
+            raise DataError(say("fit", what, expected="at least 2 characters"))
+        vocabulary = Vocabulary.from_text(text)
+        ids = vocabulary.encode(text)
+        train, validation = _split(ids, params.val_split)
+        batches = _streams(train, batch=params.batch, steps=params.steps)
+        model = self._new_model(vocabulary.to_dict())
+        model.build(vocabulary.size, ids=True, rng=params.random_state)
+
+        self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
+        self.training_ = {
+            "characters": len(ids),
+            "train": len(train),
+            "validation": len(validation),
+            "batch": batches.n_streams,
+            "steps": batches.steps,
+            "epochs": 0,
+        }
+        validate = StreamBatches(validation, n_streams=1, steps=_SCORE_STEPS) if len(validation) else None
+        model.fit_batches(
+            batches,
+            epochs=params.epochs,
+            callbacks=[_Figures(self.training_), *callbacks],
+            validation=validate,
+            verbose=self.verbose,
+            history=self.history_,
+        )
+        return self
+
+    def score(self, text: str | Sequence[str], y: None = None) -> dict[str, float]:
+        """Measure how well a text is predicted, as one stream from the zero state.
+
+        Args:
+            text: a text, or several that are joined as they are.
+            y: ignored; scikit-learn passes it.
+
+        Returns:
+            nats_per_char, bits_per_char and perplexity, over `count` characters (all but the first), of which `unseen`
+            are not in the vocabulary.
+
+        Raises:
+            DataError: if the text has fewer than two characters.
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("score")
+        ids = self.vocabulary_.encode(_joined(text))
+        if len(ids) < 2:
+            raise DataError(say("score", f"the text has {len(ids)} characters", expected="at least 2"))
+        figures = self.model_.evaluate_batches(StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS))
+        nats = figures["loss"]
+        return {
+            "nats_per_char": nats,
+            "bits_per_char": nats / math.log(2),
+            "perplexity": math.exp(min(nats, 700.0)),
+            "count": len(ids) - 1,
+            "unseen": int(np.count_nonzero(ids[1:] == UNKNOWN)),
+        }
+
+    def sample(
+        self,
+        length: int = 500,
+        *,
+        prime: str = "",
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        random_state: int | None = None,
+    ) -> Iterator[str]:
+        """Write new text, one character at a time.
+
+        Args:
+            length: how many characters.
+            prime: the text to go on from, not given back. Without it the model begins a line, or with any character if
+                its text had no lines.
+            temperature: below 1 is bolder, above 1 is wilder; 0 is greedy.
+            top_k: choose among the k most probable characters.
+            top_p: choose among the most probable that together reach this probability.
+            greedy: always take the most probable character.
+            random_state: seed; the same seed gives the same text.
+
+        Returns:
+            An iterator over characters, each computed when it is asked for.
+
+        Raises:
+            DataError: if `prime` holds a character that the model does not know.
+            UsageError: if an argument is out of range.
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("sample")
+        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0:
+            raise UsageError(say("sample", "length is out of range", expected="an integer >= 0", got=repr(length)))
+        sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy)
+        rng = spawn(random_state, where="random_state").sampling
+        ids = self.vocabulary_.require(prime, where="prime")
+        return self._sample(int(length), ids, sampler, rng)
+
+    def _sample(self, length: int, ids: NDArray[np.int32], sampler: Sampler, rng: np.random.Generator) -> Iterator[str]:
+        symbols = self.vocabulary_.symbols
+        if not len(ids):
+            if "\n" in symbols:
+                ids = self.vocabulary_.encode("\n")
+            else:
+                ids = rng.integers(1, self.vocabulary_.size, 1)
+                if length:
+                    yield symbols[int(ids[0]) - 1]
+                length -= 1
+        state = None
+        while length > 0:
+            # Numbers are drawn by the hundred: one at a time they would cost as much as a layer.
+            for uniform in rng.random(min(length, 256)).tolist():
+                logits, state = self.model_.step(ids, state)
+                token = sampler.choose(logits, uniform)
+                yield symbols[token - 1]
+                ids = np.array([token])
+            length -= 256
+
+    def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
+        known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
+        if params.cell not in _RECURRENT:
+            expected = "one of " + ", ".join(_RECURRENT)
+            raise UsageError(say("LanguageModel", "cell is not accepted", expected=expected, got=repr(params.cell)))
+        if known.size > MAX_SIZE:
+            wrong = f"the text has {known.size - 1:,} different characters"
+            raise DataError(say("LanguageModel", wrong, expected=f"at most {MAX_SIZE - 1:,}", cure="Is it text?"))
+        recurrent = [_RECURRENT[params.cell](params.hidden, return_sequences=True) for _ in range(params.layers)]
+        model = Sequential([*recurrent, Dense(known.size)])
+        model.compile(Adam(params.lr), "cross_entropy", clip=params.clip or None)
+        model.input_size, model.ids = known.size, True
+        return model
+
+    @classmethod
+    def from_file(cls, header: files.Header) -> Self:
+        """Rebuild a fitted model from an open model file.
+
+        Raises:
+            ModelFileError: if what it holds does not fit.
+        """
+        model = super().from_file(header)
+        model.vocabulary_ = Vocabulary.from_dict(header.meta.vocabulary)
+        return model
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return self.vocabulary_.to_dict()
+
+
+class _Figures(Callback):
+    """Keeps the figures of the last epoch where the model file finds them."""
+
+    def __init__(self, training: dict[str, Any]) -> None:
+        self.training = training
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Take down the figures of an epoch."""
+        self.training |= logs
+        self.training["epochs"] = epoch + 1
+        self.training["seconds"] = round(time.perf_counter() - self.began, 3)
+
+
+def _joined(text: Any) -> str:
+    """Return the text that a string or a list of strings is."""
+    if isinstance(text, str):
+        return text
+    parts = (
+        list(text) if isinstance(text, Sequence | np.ndarray) and not isinstance(text, bytes | bytearray) else [text]
+    )
+    for part in parts:
+        if not isinstance(part, str):
+            cure = "Decode it first: raw.decode('utf-8')" if isinstance(part, bytes | bytearray) else None
+            raise DataTypeError(
+                say("text", "it is no text", expected="str or a list of str", got=type(part).__name__, cure=cure)
+            )
+    return "".join(parts)
+
+
+def _split(ids: NDArray[np.int32], val_split: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Cut off the last characters for validation, if enough remain on both sides."""
+    n_train = int(len(ids) * (1 - val_split))
+    if val_split and (n_train < 2 or len(ids) - n_train < 2):
+        _notice(f"the text is short ({len(ids):,} characters): all of it is trained on, none is kept for validation")
+        n_train = len(ids)
+    return ids[:n_train], ids[n_train:]
+
+
+def _streams(ids: NDArray[np.int32], *, batch: int, steps: int) -> StreamBatches:
+    """Cut the text into streams; a short one gets fewer of them first, then fewer steps."""
+    n_targets = len(ids) - 1
+    n_streams = max(1, min(batch, n_targets // steps))
+    n_steps = min(steps, n_targets)
+    if (n_streams, n_steps) != (batch, steps):
+        _notice(
+            f"the text is short ({n_targets:,} characters to learn): "
+            f"batch is lowered from {batch} to {n_streams}"
+            + (f", steps from {steps} to {n_steps}" if n_steps < steps else "")
+        )
+    return StreamBatches(ids, n_streams=n_streams, steps=n_steps)
+
+
+def _notice(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=4)
