@@ -1,0 +1,1 @@
+"""Engines: run a batch through a stack of layers and back."""

@@ -1,0 +1,220 @@
+"""The engine that runs on this machine's processor: layer after layer, and back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import UsageError, say
+from elman.layers import Layer, Recurrent
+from elman.ops.losses import FROM_LOGITS, LOSSES, LossFunction
+from elman.ops.workspace import Workspace, activate
+from elman.ragged import Ragged
+from elman.training.batches import Batch
+from elman.training.loop import Observe, State
+from elman.training.parameters import Parameters
+
+__all__ = ["Engine", "find_loss", "loss_layers"]
+
+Array = NDArray[Any]
+Flow = Ragged | Array
+
+
+class _Local(threading.local):
+    """What each thread has for itself."""
+
+    def __init__(self) -> None:
+        self.workspace = Workspace()
+
+
+class Engine:
+    """Run batches: one forward for prediction, evaluation and training.
+
+    What is worth keeping between calls (scratch memory, packed weights) is kept per thread, so any
+    number of threads may predict at once. What is returned is never scratch memory.
+
+    Args:
+        layers: bound to `parameters`; one may stand twice.
+        parameters: of these layers.
+        loss: a name of LOSSES, one of its functions, or None for an engine that only predicts.
+
+    Raises:
+        UsageError: if the loss is unknown or does not fit the last layer.
+
+    Example:
+        >>> from elman import layers
+        >>> parts = [layers.LSTM(8, name="lstm"), layers.Dense(1, name="dense")]
+        >>> parameters = Parameters.build(parts, 3, dtype="float64", rng=np.random.default_rng(0))
+        >>> engine = Engine(parts, parameters, "squared_error")
+        >>> engine.forward(Ragged.from_dense(np.zeros((5, 4, 3))))[0].shape
+        (5, 1)
+    """
+
+    def __init__(self, layers: Sequence[Layer], parameters: Parameters, loss: str | LossFunction | None = None) -> None:
+        self.layers = tuple(layers)
+        self.parameters = parameters
+        self.loss = None if loss is None else find_loss(loss)
+        # With cross-entropy the softmax of the last layer is part of the loss; everything below it is the same objects.
+        self._loss_layers = self.layers if self.loss is None else loss_layers(self.layers, self.loss)
+        grads = [parameters.grads_of(layer) for layer in self.layers]
+        self._backward = list(zip(range(len(grads)), self._loss_layers, grads, strict=True))[::-1]
+        self._local = _Local()
+
+    def forward(
+        self, x: Flow, *, state: State | None = None, rng: np.random.Generator | None = None
+    ) -> tuple[Flow, State]:
+        """Run a batch through all layers.
+
+        Args:
+            x: values (N, I) or token ids (N,).
+            state: one tuple per layer, each part (B, H); zeros if None.
+            rng: given while training; None is deterministic.
+
+        Returns:
+            What the last layer gives, values (N, K) or (B, K), and the last state; both are copies.
+        """
+        workspace = self._local.workspace
+        with activate(workspace):
+            workspace.begin()
+            out, last, _ = self._run(self.layers, x, state, rng, tape=False)
+            return (out.with_values(out.values.copy()) if isinstance(out, Ragged) else out.copy()), _copied(last)
+
+    def loss_only(
+        self, batch: Batch, *, state: State | None = None, observe: Observe | None = None, want_state: bool = True
+    ) -> tuple[float, float, State | None]:
+        """Compute the loss of a batch.
+
+        Args:
+            batch: input, targets and weights.
+            state: one tuple per layer; zeros if None.
+            observe: is shown the outputs (logits, where the loss takes logits), targets and weights.
+            want_state: whether the last state is wanted.
+
+        Returns:
+            The mean loss, Σ w, and the last state, or None if not wanted.
+        """
+        workspace = self._local.workspace
+        with activate(workspace):
+            workspace.begin()
+            out, last, _ = self._run(self._loss_layers, batch.x, state, None, tape=False)
+            rows = out.values if isinstance(out, Ragged) else out
+            loss, weight, _ = self._loss()(rows, batch.target, weights=batch.weights, want_grad=False)
+            if observe is not None:
+                observe(rows, batch.target, batch.weights)
+            return loss, weight, _copied(last) if want_state else None
+
+    def loss_and_gradients(
+        self,
+        batch: Batch,
+        *,
+        state: State | None = None,
+        rng: np.random.Generator | None = None,
+        observe: Observe | None = None,
+        want_state: bool = True,
+    ) -> tuple[float, float, State | None]:
+        """Compute the loss of a batch and its gradient with respect to all parameters.
+
+        The gradient does not go through `state` into the batch before (truncated backpropagation).
+
+        Args:
+            batch: input, targets and weights.
+            state: one tuple per layer; zeros if None.
+            rng: given to the layers while training.
+            observe: is shown the outputs (logits, where the loss takes logits), targets and weights.
+            want_state: whether the last state is wanted.
+
+        Returns:
+            The mean loss, Σ w, and the last state, or None if not wanted; `parameters.grads` holds the
+            gradient of the mean loss.
+        """
+        workspace = self._local.workspace
+        with activate(workspace):
+            workspace.begin()
+            out, last, tapes = self._run(self._loss_layers, batch.x, state, rng, tape=True)
+            dy: Any
+            if isinstance(out, Ragged):
+                rows = out.values
+                loss, weight, d_rows = self._loss()(rows, batch.target, weights=batch.weights)
+                dy = out.with_values(d_rows)  # type: ignore[arg-type]  # a gradient was asked for
+            else:
+                rows = out
+                loss, weight, dy = self._loss()(rows, batch.target, weights=batch.weights)
+            if observe is not None:
+                observe(rows, batch.target, batch.weights)
+            self.parameters.grads.fill(0)
+            for index, layer, grads in self._backward:
+                dy, _, _ = layer.backward(dy, tapes[index], grads, want_dx=index > 0)
+            return loss, weight, _copied(last) if want_state else None
+
+    def _run(
+        self, layers: tuple[Layer, ...], x: Flow, state: State | None, rng: np.random.Generator | None, *, tape: bool
+    ) -> tuple[Flow, list[tuple[Array, ...]], list[Any]]:
+        """Run forward; the results lie in the workspace."""
+        out = x
+        last: list[tuple[Array, ...]] = []
+        tapes: list[Any] = []
+        for index, layer in enumerate(layers):
+            out, after, kept = layer.forward(out, state=state[index] if state is not None else None, rng=rng, tape=tape)
+            last.append(after)
+            tapes.append(kept)
+        return out, last, tapes
+
+    def _loss(self) -> LossFunction:
+        if self.loss is None:
+            raise UsageError(say("engine", "it has no loss", cure="Compile the model with one"))
+        return self.loss
+
+
+def _copied(state: list[tuple[Array, ...]]) -> State:
+    """Take states out of scratch memory."""
+    return tuple(tuple(part.copy() for part in parts) for parts in state)
+
+
+def find_loss(loss: str | LossFunction) -> LossFunction:
+    """Give the loss that a name stands for.
+
+    Args:
+        loss: a name of LOSSES, or one of its functions.
+
+    Raises:
+        UsageError: if there is no such loss.
+    """
+    found = LOSSES.get(loss) if isinstance(loss, str) else loss
+    if found is None or found not in LOSSES.values():
+        raise UsageError(say("compile", "there is no such loss", expected=f"one of {sorted(LOSSES)}", got=repr(loss)))
+    return found
+
+
+def loss_layers(layers: Sequence[Layer], loss: LossFunction) -> tuple[Layer, ...]:
+    """Give the layers whose output the loss takes: a softmax before cross-entropy is set aside.
+
+    Args:
+        layers: of the model.
+        loss: from `find_loss`.
+
+    Raises:
+        UsageError: if the loss takes logits and the last layer gives something else.
+    """
+    last = layers[-1]
+    if loss not in FROM_LOGITS:
+        return tuple(layers)
+    activation = getattr(last, "activation", None)
+    if isinstance(last, Recurrent) or activation not in (None, "softmax"):
+        got = f"the last layer '{last.name}' ({type(last).__name__}" + (f", {activation})" if activation else ")")
+        cure = "End with Dense(n_classes), or Dense(n_classes, activation='softmax')"
+        raise UsageError(
+            say(
+                "compile",
+                "cross-entropy takes logits or softmax",
+                expected="no activation or softmax",
+                got=got,
+                cure=cure,
+            )
+        )
+    if activation is None:
+        return tuple(layers)
+    return (*layers[:-1], last.logits())  # type: ignore[attr-defined]  # Dense is the layer with a softmax

@@ -1,0 +1,181 @@
+"""The model's door: what comes in, checked against the layers before anything is changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.errors import UsageError, say
+from elman.layers import Layer, Recurrent, check_stack
+from elman.model.foundation import Foundation
+from elman.ops.losses import CLASS_TARGETS
+from elman.ragged import Ragged, Restore, as_ragged
+from elman.training.batches import SequenceBatches, part_of
+from elman.training.loop import State
+from elman.training.targets import TargetForm, as_target, as_weights
+
+__all__ = ["Data", "at_once", "checked_state", "read_data", "read_input", "split"]
+
+Array = NDArray[Any]
+
+# Steps that predict and evaluate run at once: enough to keep the processor busy, and 134 MB of scratch for LSTM(512).
+STEPS_AT_ONCE = 16_384
+
+
+class Data(NamedTuple):
+    """Checked input and targets, and what they say about the model.
+
+    Attributes:
+        x: the input.
+        target: (M,) or (M, K), one row per step or per sequence.
+        weights: (M,) or None.
+        per_step: which of the two.
+        input_size: features of a step, or the number of token ids.
+        ids: whether x is token ids; None where a built model leaves it open.
+    """
+
+    x: Ragged
+    target: Array
+    weights: Array | None
+    per_step: bool
+    input_size: int
+    ids: bool | None
+
+    def part(self, start: int, stop: int) -> Data:
+        """Give the sequences [start, stop), as views."""
+        rows = slice(int(self.x.offsets[start]), int(self.x.offsets[stop])) if self.per_step else slice(start, stop)
+        weights = None if self.weights is None else self.weights[rows]
+        return self._replace(x=part_of(self.x, start, stop), target=self.target[rows], weights=weights)
+
+    def batches(self, batch_size: int | None, shuffle: np.random.Generator | None = None) -> SequenceBatches:
+        """Cut into batches; None takes as many sequences at once as are good for speed."""
+        size = at_once(self.x) if batch_size is None else batch_size
+        return SequenceBatches(
+            self.x, self.target, self.weights, batch_size=size, per_step=self.per_step, shuffle=shuffle
+        )
+
+
+def at_once(x: Ragged) -> int:
+    """Say how many sequences to run at once."""
+    longest = int(x.lengths.max(initial=1))
+    return max(1, STEPS_AT_ONCE // max(longest, 1))
+
+
+def split(data: Data, share: float) -> tuple[Data, Data]:
+    """Cut off the last sequences for validation.
+
+    Args:
+        data: in the order given.
+        share: of the sequences, in (0, 1).
+
+    Raises:
+        UsageError: if one side would be empty.
+    """
+    n_sequences = len(data.x)
+    n_train = math.floor(n_sequences * (1 - share)) if isinstance(share, int | float) and 0 < share < 1 else 0
+    if not 0 < n_train < n_sequences:
+        got = f"{share!r} of {n_sequences} sequences"
+        expected = "a share that leaves at least one sequence on both sides"
+        raise UsageError(say("fit", "validation_split is out of range", expected=expected, got=got))
+    return data.part(0, n_train), data.part(n_train, n_sequences)
+
+
+def read_input(
+    model: Foundation, x: Any, *, where: str, lengths: ArrayLike | None = None, like: Data | None = None
+) -> tuple[Ragged, Restore]:
+    """Check sequences against what a model takes.
+
+    Args:
+        model: built or not.
+        x: as users give it.
+        where: who asks, for messages.
+        lengths: (B,) how many steps count, if x is padded.
+        like: data that a model not yet built will be built for.
+
+    Raises:
+        DataError, DataTypeError: as `as_ragged` does.
+    """
+    first = model.layers[0]
+    size, ids = (model.input_size, model.ids) if like is None else (like.input_size, like.ids)
+    tokens = first.takes_ids and ids is not False
+    return as_ragged(
+        x,
+        where=where,
+        dtype=model.dtype,
+        features=None if first.needs_ids else size,
+        vocab_size=(first.vocab_size if size is None else size) if tokens else None,
+        lengths=lengths,
+    )
+
+
+def read_data(
+    model: Foundation,
+    x: Any,
+    y: Any,
+    *,
+    where: str,
+    lengths: ArrayLike | None = None,
+    sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    like: Data | None = None,
+) -> Data:
+    """Check input, targets and weights; the model is not changed.
+
+    Args:
+        model: compiled, built or not.
+        x: as users give it.
+        y: likewise.
+        where: who asks, for messages.
+        lengths: (B,) how many steps count, if x is padded.
+        sample_weight: (B,), or one per step.
+        class_weight: class -> weight.
+        like: data that a model not yet built will be built for.
+
+    Raises:
+        DataError, DataTypeError: if the data is not accepted.
+        UsageError: if the layers do not fit the data.
+    """
+    batch, _ = read_input(model, x, where=where, lengths=lengths, like=like)
+    ids = batch.features is None
+    size = model.input_size if like is None else like.input_size
+    if size is None:
+        size = batch.features or model.layers[0].vocab_size or int(batch.values.max(initial=0)) + 1
+    ends = check_stack(model.layers, input_size=size, ids=ids)
+    form = TargetForm(ends.size, ends.sequences, model.loss in CLASS_TARGETS, model.dtype)
+    target = as_target(y, x=batch, form=form, where=where)
+    weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where)
+    return Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
+
+
+def checked_state(
+    layers: tuple[Layer, ...], state: Any, *, n_sequences: int, dtype: np.dtype[Any], where: str
+) -> State:
+    """Check a state that a user gave and bring it to the model's dtype.
+
+    Args:
+        layers: of the model.
+        state: a tuple over the layers, each a tuple of (B, H) arrays.
+        n_sequences: B.
+        dtype: of the model.
+        where: who asks, for messages.
+
+    Raises:
+        UsageError: naming the layer whose state does not fit.
+    """
+    if not isinstance(state, tuple | list) or len(state) != len(layers):
+        got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
+        expected = f"a tuple over {len(layers)} layers, as return_state=True gives it"
+        raise UsageError(say(where, "state does not fit", expected=expected, got=got))
+    checked: list[tuple[Array, ...]] = []
+    for layer, parts in zip(layers, state, strict=True):
+        shapes = [(n_sequences, layer.units)] * len(layer.cell.states) if isinstance(layer, Recurrent) else []
+        arrays = tuple(np.ascontiguousarray(part, dtype) for part in parts)
+        if [array.shape for array in arrays] != shapes:
+            wrong, got = f"the state of layer '{layer.name}' does not fit", str([array.shape for array in arrays])
+            raise UsageError(say(where, wrong, expected=str(shapes), got=got))
+        checked.append(arrays)
+    return tuple(checked)

@@ -1,0 +1,322 @@
+"""What a model is: layers, parameters, how it is trained, and how it is written down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+import elman
+from elman import files
+from elman.engines.native import Engine, find_loss, loss_layers
+from elman.errors import ModelFileError, NotFittedError, UsageError, say
+from elman.layers import Layer, check_stack
+from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
+from elman.model.summary import summary_table
+from elman.ops.losses import LOSSES, LossFunction
+from elman.training import optimizers
+from elman.training.batches import check_count
+from elman.training.history import History
+from elman.training.loop import check_clip
+from elman.training.metrics import check_names
+from elman.training.optimizers import Optimizer
+from elman.training.parameters import Parameters, parameter_shapes
+from elman.training.seeds import Seed, spawn
+
+__all__ = ["Foundation"]
+
+Array = NDArray[Any]
+
+
+class Foundation:
+    """The part of a model that does not touch data; see `Sequential`."""
+
+    def __init__(self, layers: Sequence[Layer], *, dtype: DTypeLike = "float32", name: str = "sequential") -> None:
+        self.layers = tuple(layers)
+        for index, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                raise UsageError(
+                    say("Sequential", f"layers[{index}] is no layer", expected="elman.layers", got=repr(layer))
+                )
+        if not self.layers:
+            raise UsageError(say("Sequential", "there are no layers", expected="at least one"))
+        if str(np.dtype(dtype)) not in ("float32", "float64"):
+            raise UsageError(
+                say("Sequential", "dtype is not accepted", expected="float32 or float64", got=np.dtype(dtype))
+            )
+        name_layers(self.layers)
+        self.dtype, self.name = np.dtype(dtype), name
+        self.input_size: int | None = None
+        self.ids: bool | None = None
+        self.optimizer: Optimizer | None = None
+        self.history: History | None = None
+        self.metrics: tuple[str, ...] = ()
+        self.clip: float | None = None
+        self.loss: LossFunction | None = None
+        self._parameters: Parameters | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether there are weights."""
+        return self._parameters is not None
+
+    @property
+    def parameters(self) -> Parameters:
+        """The flat arrays of parameters and gradients.
+
+        Raises:
+            NotFittedError: before the model is built.
+        """
+        if self._parameters is None:
+            raise NotFittedError(say("model", "it is not built yet", cure="Fit it, or call model.build(input_size)"))
+        return self._parameters
+
+    def build(self, input_size: int, *, ids: bool | None = None, rng: Seed = None) -> None:
+        """Make and initialise the parameters; `fit` does so by itself with the first data.
+
+        Args:
+            input_size: features of a step, or the number of token ids.
+            ids: whether token ids come in; None leaves it open where the first layer takes both.
+            rng: a seed (its child for initialisation is used), or a Generator to draw from.
+
+        Raises:
+            UsageError: if the model is built already, or a layer does not fit or belongs to another model.
+            ResourceError: if there is not enough memory.
+        """
+        check_count("input_size", input_size)
+        self._build(int(input_size), ids, rng if isinstance(rng, np.random.Generator) else spawn(rng).init)
+
+    def compile(
+        self,
+        optimizer: str | Mapping[str, Any] | Optimizer = "adam",
+        loss: str | LossFunction | None = None,
+        metrics: Sequence[str] | None = None,
+        *,
+        clip: float | None = None,
+    ) -> None:
+        """Say how the model is trained.
+
+        Args:
+            optimizer: "adam", "sgd", or an object such as Adam(2e-3).
+            loss: "mse", "cross_entropy" (classes) or "categorical_crossentropy" (one-hot), and Keras's names.
+            metrics: ["accuracy"] or nothing.
+            clip: greatest joint norm of all gradients of a batch; None leaves them alone.
+
+        Raises:
+            UsageError: if something is unknown, or the loss does not fit the last layer.
+        """
+        if loss is None:
+            raise UsageError(say("compile", "there is no loss", expected=f"one of {sorted(LOSSES)}"))
+        found, names = find_loss(loss), check_names(metrics)
+        loss_layers(self.layers, found)
+        check_clip(clip)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss, self.metrics, self.clip = found, names, None if clip is None else float(clip)
+        self._connect()
+
+    def summary(self) -> None:
+        """Print layers, output shapes and numbers of parameters."""
+        from rich.console import Console
+
+        first = self.layers[0]
+        table = summary_table(
+            self.layers,
+            title=self.name,
+            input_size=self.input_size or first.vocab_size,
+            ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
+            dtype=self.dtype,
+        )
+        Console(highlight=False).print(table)
+
+    def count_params(self) -> int:
+        """Give the number of parameters."""
+        return self.parameters.count
+
+    def named_weights(self) -> dict[str, Array]:
+        """Give copies of all parameters by "<layer>.<parameter>"."""
+        return {name: view.copy() for name, view in self.parameters.named().items()}
+
+    def get_weights(self) -> list[Array]:
+        """Give copies of all parameters, layer after layer."""
+        return list(self.named_weights().values())
+
+    def set_weights(self, weights: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> None:
+        """Replace all parameters, or none if one does not fit.
+
+        Args:
+            weights: as `get_weights` or `named_weights` gives them.
+
+        Raises:
+            UsageError: listing everything that is missing, unknown or of another shape.
+        """
+        names = list(self.parameters.named())
+        if not isinstance(weights, Mapping):
+            if len(weights) != len(names):
+                raise UsageError(
+                    say(
+                        "set_weights",
+                        "the number of arrays is wrong",
+                        expected=f"{len(names)}: {names}",
+                        got=len(weights),
+                    )
+                )
+            weights = dict(zip(names, weights, strict=True))
+        self.parameters.set({name: np.asarray(array) for name, array in weights.items()})
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Give the shape of every parameter, without making any.
+
+        Raises:
+            NotFittedError: if the input size is not known yet.
+        """
+        if self.input_size is None:
+            raise NotFittedError(
+                say("model", "its input size is not known yet", cure="Fit it, or call model.build(input_size)")
+            )
+        return parameter_shapes(self.layers, self.input_size)
+
+    def config(self) -> dict[str, Any]:
+        """Give all but the weights as plain values; `from_config` is the inverse."""
+        compiled = None
+        if self.optimizer is not None:
+            compiled = {
+                "loss": next(name for name, loss in LOSSES.items() if loss is self.loss),
+                "optimizer": self.optimizer.config(),
+                "metrics": list(self.metrics),
+                "clip": self.clip,
+            }
+        return {
+            "name": self.name,
+            "dtype": str(self.dtype),
+            "input_size": self.input_size,
+            "ids": self.ids,
+            "layers": layer_configs(self.layers),
+            "compile": compiled,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make the model that `config` wrote down; it has no weights yet.
+
+        Args:
+            config: plain values.
+
+        Raises:
+            UsageError: if something in it is unknown or out of its bounds.
+        """
+        checked = check_config(config)
+        model = cls(layers_from_configs(checked.layers), dtype=checked.dtype, name=checked.name)
+        if checked.input_size is not None:
+            check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
+        model.input_size, model.ids = checked.input_size, checked.ids
+        if (how := checked.compile) is not None:
+            model.compile(how.optimizer, how.loss, how.metrics, clip=how.clip)
+        return model
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take weights by name, of a model of the same config.
+
+        Args:
+            weights: "<layer>.<parameter>" -> array.
+
+        Raises:
+            UsageError: listing everything that does not fit; the model is as it was.
+            NotFittedError: if the input size is not known yet.
+        """
+        if self._parameters is not None:
+            return self._parameters.set(weights, where="load_weights")
+        shapes = self.weight_shapes()
+        if self.input_size is None or {name: np.shape(array) for name, array in weights.items()} != shapes:
+            got = {name: np.shape(array) for name, array in weights.items()}
+            raise UsageError(say("load_weights", "the weights do not fit", expected=shapes, got=got))
+        self._build(self.input_size, self.ids, None)
+        return self.parameters.set(weights, where="load_weights")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, atomically and durably; `elman.load` reads it.
+
+        Args:
+            path: where; its folder must exist.
+
+        Raises:
+            NotFittedError: if the model is not built.
+            SaveError: if it cannot be written; what stood there before is untouched.
+        """
+        tensors: dict[str, Any] = dict(self.parameters.named())
+        if self.history is not None:
+            tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
+        files.save(path, tensors, files.Meta(version=elman.__version__, task="model", config=self.config()))
+
+    @classmethod
+    def from_file(cls, header: files.Header) -> Self:
+        """Rebuild the model of an open file; nothing is allocated before all of it is checked.
+
+        Args:
+            header: from `files.open_model`, of the task "model".
+
+        Raises:
+            ModelFileError: if config and weights do not fit together.
+        """
+        try:
+            model = cls.from_config(header.meta.config)
+            shapes = model.weight_shapes()
+        except (UsageError, NotFittedError) as error:
+            raise ModelFileError(say("model file", f"its config is not accepted ({error})")) from None
+        model.load_weights(header.read(shapes, dtype=model.dtype))
+        columns = header.read_history()
+        model.history = History.from_tensors(columns) if columns else None
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        weights = self.named_weights() if self.built else None
+        return {"config": self.config(), "weights": weights, "optimizer": self.optimizer, "history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.
+        self.__dict__.update(type(self).from_config(state["config"]).__dict__)
+        self.optimizer, self.history = state["optimizer"], state["history"]
+        if state["weights"] is not None:
+            self.load_weights(state["weights"])
+
+    def __repr__(self) -> str:
+        inside = ", ".join(map(repr, self.layers))
+        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r})"
+
+    def _build(self, input_size: int, ids: bool | None, rng: np.random.Generator | None) -> None:
+        """Allocate, initialise and bind; nothing changes if it fails."""
+        if self.built:
+            raise UsageError(
+                say("build", "the model is built already", cure="Make a new one with Sequential.from_config")
+            )
+        for layer in self.layers:
+            if layer.built:
+                cure = "Make a new layer: layers.from_config(layer.config())"
+                raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
+        check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
+        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng)
+        self.input_size, self.ids = input_size, ids
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make the engine anew for these parameters and this loss."""
+        self._engine = None if self._parameters is None else Engine(self.layers, self._parameters, self.loss)
+
+    def _compiled(self, where: str) -> Optimizer:
+        if self.optimizer is None:
+            raise UsageError(say(where, "the model is not compiled", cure="Call model.compile(optimizer, loss) first"))
+        return self.optimizer
+
+    def _engine_for(self, where: str) -> Engine:
+        if self._engine is None:
+            raise NotFittedError(
+                say(where, "the model is not built yet", cure="Fit it, or call model.build(input_size)")
+            )
+        return self._engine
+
+    def _comes_as_ids(self, ids: bool | None) -> bool:
+        """Say what is taken to come in where the model leaves it open."""
+        return self.layers[0].needs_ids if ids is None else ids

@@ -1,0 +1,86 @@
+"""The table that `Sequential.summary` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from elman.layers import Layer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["summary_table"]
+
+
+def summary_table(
+    layers: Sequence[Layer], *, title: str, input_size: int | None, ids: bool | None, dtype: np.dtype[np.generic]
+) -> Table:
+    """Draw up layers, output shapes and parameters.
+
+    Args:
+        layers: all named.
+        title: above the table.
+        input_size: None if the model is not built: then sizes that depend on it are left open.
+        ids: whether token ids come in.
+        dtype: of the parameters.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_footer=True, pad_edge=False
+    )
+    total = 0
+    rows: list[tuple[str, str, str]] = [
+        ("input", "(batch, steps)" if ids else f"(batch, steps, {input_size or '?'})", "")
+    ]
+    size, sequences = input_size, True
+    seen: set[int] = set()
+    for layer in layers:
+        sequences = layer.gives_sequences(sequences)
+        if size is None:
+            count = "?"
+        elif id(layer) in seen:
+            count = "shared"
+        else:
+            number = sum(math.prod(shape) for shape in layer.param_shapes(size).values())
+            total += number
+            count = f"{number:,}"
+        seen.add(id(layer))
+        size = layer.output_size(size if size is not None else 1)
+        rows.append(
+            (
+                f"{layer.name} ({type(layer).__name__})",
+                f"(batch, steps, {size})" if sequences else f"(batch, {size})",
+                count,
+            )
+        )
+    if input_size is None:
+        foot = ("not built", "", "?")
+    else:
+        foot = (f"total, {dtype}", _bytes(total * dtype.itemsize), f"{total:,}")
+    table.add_column("layer", footer=foot[0])
+    table.add_column("output shape", footer=foot[1])
+    table.add_column("parameters", justify="right", footer=foot[2])
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _bytes(count: int) -> str:
+    """Say a size in the unit that people would use.
+
+    Example:
+        >>> _bytes(934_000)
+        '934.0 kB'
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"

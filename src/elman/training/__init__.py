@@ -1,0 +1,10 @@
+"""Training: parameters, batches, optimizers and the loop that brings them together."""
+
+from __future__ import annotations
+
+from elman.training.batches import Batch, SequenceBatches, StreamBatches
+from elman.training.callbacks import Callback
+from elman.training.history import History
+from elman.training.optimizers import SGD, Adam, Optimizer
+
+__all__ = ["SGD", "Adam", "Batch", "Callback", "History", "Optimizer", "SequenceBatches", "StreamBatches"]

@@ -1,0 +1,200 @@
+"""All parameters of a model in one flat array, all gradients in another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from elman.errors import ResourceError, UsageError, say
+from elman.ops.weights import Clock, Weights
+from elman.ops.workspace import ALIGNMENT, empty_aligned
+
+if TYPE_CHECKING:
+    from elman.layers.base import Layer
+
+__all__ = ["Parameters", "parameter_shapes"]
+
+Array = NDArray[Any]
+Shapes = dict[str, tuple[int, ...]]
+
+
+def parameter_shapes(layers: Sequence[Layer], input_size: int) -> Shapes:
+    """Give the shape of every parameter by "<layer>.<parameter>", without allocating any.
+
+    Args:
+        layers: in order; one that stands twice counts once.
+        input_size: features (or vocabulary size) of the model's input.
+
+    Raises:
+        UsageError: if two layers share a name, or one layer would need two input sizes.
+    """
+    return {
+        f"{layer.name}.{name}": shape for layer, shapes in _walk(layers, input_size) for name, shape in shapes.items()
+    }
+
+
+def _walk(layers: Sequence[Layer], input_size: int) -> list[tuple[Layer, Shapes]]:
+    """Give each different layer once, with the shapes of its parameters."""
+    found: dict[str, tuple[Layer, Shapes]] = {}
+    size = input_size
+    for layer in layers:
+        shapes = dict(layer.param_shapes(size))
+        other, known = found.setdefault(str(layer.name), (layer, shapes))
+        if other is not layer:
+            raise UsageError(say("model", f"two layers are named '{layer.name}'", cure="Give each its own name"))
+        if known != shapes:
+            raise UsageError(
+                say(
+                    f"layer '{layer.name}'",
+                    "it stands twice, with inputs of different sizes",
+                    expected=known,
+                    got=shapes,
+                )
+            )
+        size = layer.output_size(size)
+    return list(found.values())
+
+
+class Parameters:
+    """The parameters of a model and their gradients, one flat buffer each.
+
+    Layers hold views into `flat`, each beginning on a 64-byte boundary; the gap before the next
+    one is zero in both buffers for ever, so an optimizer, a norm or a checkpoint is one call over
+    one array. Whoever changes `flat` does `clock.ticks += 1`.
+
+    Attributes:
+        flat: all parameters (P,).
+        grads: all gradients (P,).
+        clock: shared by the weights of all layers.
+
+    Example:
+        >>> from elman import layers
+        >>> parts = [layers.LSTM(8, name="lstm"), layers.Dense(1, name="dense")]
+        >>> parameters = Parameters.build(parts, 3, dtype="float64", rng=np.random.default_rng(0))
+        >>> parameters.named()["lstm.weight_ih"].shape
+        (32, 3)
+    """
+
+    __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads")
+
+    def __init__(self, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike) -> None:
+        kind = np.dtype(dtype)
+        unit = ALIGNMENT // kind.itemsize
+        walked = _walk(layers, input_size)
+        places: list[tuple[Layer, dict[str, tuple[int, tuple[int, ...]]]]] = []
+        size = 0
+        for layer, shapes in walked:
+            spots = {}
+            for name, shape in shapes.items():
+                spots[name] = (size, shape)
+                size += -(-math.prod(shape) // unit) * unit
+            places.append((layer, spots))
+        try:
+            self.flat: Array = empty_aligned((size,), kind)
+            self.grads: Array = empty_aligned((size,), kind)
+        except (MemoryError, ValueError) as error:  # ValueError: more than an address can count
+            need = f"{2 * size * kind.itemsize / 1e9:,.1f} GB for {size:,} parameters and their gradients"
+            raise ResourceError(say("build", "not enough memory", got=need, cure="Make the layers smaller")) from error
+        self.flat.fill(0)
+        self.grads.fill(0)
+        self.clock = Clock()
+        self._layers: list[Layer] = []
+        self._weights: dict[int, Weights] = {}
+        self._grads: dict[int, dict[str, Array]] = {}
+        for layer, spots in places:
+            self._layers.append(layer)
+            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock)
+            self._grads[id(layer)] = _views(self.grads, spots)
+
+    @classmethod
+    def build(
+        cls, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike, rng: np.random.Generator | None
+    ) -> Parameters:
+        """Allocate, initialise and bind the parameters of these layers.
+
+        Args:
+            layers: in order; one that stands twice is bound once.
+            input_size: features (or vocabulary size) of the model's input.
+            dtype: float32 or float64.
+            rng: draws the initial values; None leaves zeros, for weights that come from a file.
+
+        Raises:
+            ResourceError: if there is not enough memory.
+            UsageError: if names or sizes do not fit together.
+        """
+        parameters = cls(layers, input_size, dtype=dtype)
+        size = input_size
+        bound: set[int] = set()
+        for layer in layers:
+            if id(layer) not in bound:
+                bound.add(id(layer))
+                weights = parameters.weights(layer)
+                if rng is not None:
+                    for name, values in layer.init(rng, size).items():
+                        weights[name][...] = values
+                layer.bind(weights)
+            size = layer.output_size(size)
+        return parameters
+
+    def weights(self, layer: Layer) -> Weights:
+        """Give the views of a layer into `flat`."""
+        return self._weights[id(layer)]
+
+    def grads_of(self, layer: Layer) -> dict[str, Array]:
+        """Give the views of a layer into `grads`."""
+        return self._grads[id(layer)]
+
+    def named(self) -> dict[str, Array]:
+        """Give the views into `flat` by "<layer>.<parameter>"."""
+        return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.weights(layer).items()}
+
+    def named_grads(self) -> dict[str, Array]:
+        """Give the views into `grads` by "<layer>.<parameter>"."""
+        return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.grads_of(layer).items()}
+
+    def set(self, values: Mapping[str, Array], *, where: str = "set_weights") -> None:
+        """Replace all parameters, or none if one does not fit.
+
+        Args:
+            values: name -> array of the parameter's shape; all names must be there.
+            where: who speaks in the message.
+
+        Raises:
+            UsageError: listing every missing, unknown and misshapen array at once.
+        """
+        views = self.named()
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+        wrong = [f"'{name}' is missing" for name in views if name not in arrays]
+        wrong += [f"'{name}' is unknown" for name in arrays if name not in views]
+        wrong += [
+            f"'{name}' has shape {arrays[name].shape}, not {view.shape}"
+            for name, view in views.items()
+            if name in arrays and arrays[name].shape != view.shape
+        ]
+        wrong += [
+            f"'{name}' has dtype {array.dtype}, not numbers"
+            for name, array in arrays.items()
+            if array.dtype.kind not in "fiu"
+        ]
+        if wrong:
+            raise UsageError(say(where, "the weights do not fit: " + "; ".join(wrong)))
+        for name, view in views.items():
+            view[...] = arrays[name]
+        self.clock.ticks += 1
+
+    @property
+    def count(self) -> int:
+        """The number of parameters, gaps not counted."""
+        return sum(view.size for view in self.named().values())
+
+    def __repr__(self) -> str:
+        return f"Parameters({self.count:,} of {self.flat.dtype} in {len(self._layers)} layers)"
+
+
+def _views(buffer: Array, spots: Mapping[str, tuple[int, tuple[int, ...]]]) -> dict[str, Array]:
+    """Cut one view per parameter out of a flat buffer."""
+    return {name: buffer[start : start + math.prod(shape)].reshape(shape) for name, (start, shape) in spots.items()}

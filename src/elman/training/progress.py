@@ -1,0 +1,224 @@
+"""What a training run shows while it runs: a bar on a terminal, now and then a line elsewhere.
+
+All of it goes to stderr. The loop asks only `now >= progress.due`, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
+
+from elman.errors import UsageError, say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+__all__ = ["Progress", "Verbose", "make"]
+
+
+class Progress:
+    """Silence, and the base of those who speak.
+
+    Attributes:
+        due: the time (time.perf_counter) from which the next `update` is welcome.
+    """
+
+    interval = math.inf  # seconds between updates
+
+    def __init__(self) -> None:
+        self.due = math.inf
+
+    def start(self, *, epochs: int, n_batches: int, n_items: int, unit: str) -> None:
+        """Begin.
+
+        Args:
+            epochs: how many there will be.
+            n_batches: per epoch.
+            n_items: per epoch, for the rate.
+            unit: what an item is called.
+        """
+        self.epochs, self.n_batches, self.n_items, self.unit = epochs, max(n_batches, 1), n_items, unit
+        self.began = self.epoch_began = time.perf_counter()
+        self.due = self.began + self.interval
+
+    def update(self, epoch: int, batch: int, loss: float) -> None:
+        """Show where training is.
+
+        Args:
+            epoch: index from 0.
+            batch: number of batches done in it.
+            loss: mean over the epoch so far.
+        """
+        now = time.perf_counter()
+        self.due = now + self.interval
+        self._show(epoch, batch, loss, now)
+
+    def end_batches(self) -> None:
+        """Hear that the epoch is trained and validation comes, which does not count for the rate."""
+        self.train_seconds = time.perf_counter() - self.epoch_began
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Show the figures of a finished epoch.
+
+        Args:
+            epoch: index from 0.
+            logs: name -> value.
+        """
+        now = time.perf_counter()
+        self._show_epoch(epoch, logs, now)
+        self.epoch_began = now
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None: ...
+
+    def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None: ...
+
+    def _rate(self, done: float, seconds: float) -> str:
+        """Say how many items a second; `done` counts batches."""
+        rate = done / self.n_batches * self.n_items / max(seconds, 1e-9)
+        return f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s"
+
+    def _left(self, epoch: int, batch: int, now: float) -> str:
+        """Say how long it will still take, judged by all the time it has taken."""
+        done = epoch * self.n_batches + batch
+        return duration((now - self.began) / max(done, 1) * (self.epochs * self.n_batches - done)) + " left"
+
+    def _summary(self, epoch: int, logs: Mapping[str, float], now: float) -> str:
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        rate = self._rate(self.n_batches, self.train_seconds)
+        return f"epoch {epoch + 1}/{self.epochs}  {figures}  {rate}  {duration(now - self.epoch_began)}"
+
+
+class Lines(Progress):
+    """A line every few seconds and at the end of an epoch, for logs.
+
+    Args:
+        stream: where to write.
+        interval: seconds between lines within an epoch; infinity leaves the ends of epochs.
+        every_epoch: whether each epoch gets its line, or at most one a second does.
+    """
+
+    def __init__(self, stream: TextIO, *, interval: float = 5.0, every_epoch: bool = False) -> None:
+        super().__init__()
+        self.stream, self.interval, self.every_epoch = stream, interval, every_epoch
+        self._last_line = -math.inf
+
+    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None:
+        rate = self._rate(batch, now - self.epoch_began)
+        part = f"{100 * batch // self.n_batches:3d} %"
+        self._write(
+            f"epoch {epoch + 1}/{self.epochs}  {part}  loss {loss:.4f}  {rate}  {self._left(epoch, batch, now)}", now
+        )
+
+    def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
+        if self.every_epoch or epoch + 1 == self.epochs or now - self._last_line >= 1.0:
+            self._write(self._summary(epoch, logs, now), now)
+
+    def _write(self, text: str, now: float) -> None:
+        self._last_line = now
+        self.due = now + self.interval
+        print(text, file=self.stream, flush=True)
+
+
+class Bar(Progress):
+    """A bar with loss, rate and time left, and above it a line per finished epoch."""
+
+    interval = 0.1
+
+    def start(self, *, epochs: int, n_batches: int, n_items: int, unit: str) -> None:
+        """Begin, and draw the empty bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        super().start(epochs=epochs, n_batches=n_batches, n_items=n_items, unit=unit)
+        self._last_line = -math.inf
+        self._bar: RichProgress | None = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[figures]}", style="progress.remaining"),
+            console=Console(stderr=True, highlight=False),
+            auto_refresh=False,  # a thread that redraws would compete with training
+            transient=True,
+            expand=True,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task(f"epoch 1/{epochs}", total=epochs * self.n_batches, figures="")
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away; the lines stay."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None:
+        if self._bar is None:
+            return
+        rate = self._rate(batch, now - self.epoch_began)
+        self._bar.update(
+            self._task,
+            description=f"epoch {epoch + 1}/{self.epochs}",
+            completed=epoch * self.n_batches + batch,
+            figures=f"loss {loss:.4f}  {rate}  {self._left(epoch, batch, now)}",
+            refresh=True,
+        )
+
+    def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
+        if self._bar is None:
+            return
+        after = f"epoch {min(epoch + 2, self.epochs)}/{self.epochs}"
+        self._bar.update(self._task, description=after, completed=(epoch + 1) * self.n_batches, figures="")
+        # Hundreds of short epochs would push everything else off the screen.
+        if epoch + 1 == self.epochs or now - self._last_line >= 1.0 or self.epochs <= 20:
+            self._last_line = now
+            self._bar.console.print(self._summary(epoch, logs, now), markup=False, soft_wrap=True)
+
+
+Verbose = str | int | Progress
+
+
+def make(verbose: Verbose) -> Progress:
+    """Give the way of showing that `verbose` asks for.
+
+    Args:
+        verbose: 0 silent; "auto" or 1 a bar on a terminal and lines elsewhere; 2 one line per epoch;
+            a Progress is given back.
+
+    Raises:
+        UsageError: if it is none of these.
+    """
+    if isinstance(verbose, Progress):
+        return verbose
+    if verbose not in ("auto", 0, 1, 2):
+        raise UsageError(say("fit", "verbose is out of range", expected="'auto', 0, 1 or 2", got=repr(verbose)))
+    stream = sys.stderr
+    if verbose == 0 or stream is None:
+        return Progress()
+    if verbose == 2:
+        return Lines(stream, interval=math.inf, every_epoch=True)
+    return Bar() if stream.isatty() else Lines(stream)
+
+
+def duration(seconds: float) -> str:
+    """Say a time in the unit that people would use.
+
+    Example:
+        >>> duration(0.0042), duration(75), duration(5000)
+        ('4.2 ms', '1:15', '1:23:20')
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 1:
+        return f"{seconds * 1e3:.2g} ms" if seconds < 0.0995 else f"{seconds * 1e3:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
