@@ -1,0 +1,237 @@
+"""The native core as a part: loading, the door, threads, forks, interrupts, denormals."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from shapes import CELL_VARIANTS, SHAPES, Shape, make_problem
+
+from elman.ops import recurrence
+from elman.ops.core import native, set_threads, show_config
+from elman.ops.workspace import Workspace, activate
+
+
+def test_the_native_core_is_loaded() -> None:
+    if os.environ.get("ELMAN_REQUIRE_NATIVE") != "1":
+        pytest.skip("only where ELMAN_REQUIRE_NATIVE=1 promises it")
+    assert native is not None and show_config()["native"] is True
+
+
+needs_native = pytest.mark.skipif(native is None, reason="the native core is not built")
+LARGE = Shape((400,) * 8, 64, 256, "long enough to be interrupted, large enough for all threads")
+
+
+def forward(problem, workspace: Workspace | None = None) -> np.ndarray:
+    with activate(workspace or Workspace()):
+        y, _, _ = recurrence.forward(problem.cell, problem.x, problem.weights, state=problem.state, tape=False)
+        return y.copy()
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@needs_native
+def test_an_unknown_instruction_set_is_refused() -> None:
+    done = python("import elman._native", ELMAN_ISA="mmx")
+    assert done.returncode != 0
+    assert "ELMAN_ISA: this machine or build has no 'mmx', expected avx512, avx2 or baseline" in done.stderr
+
+
+@needs_native
+def test_the_environment_limits_the_threads() -> None:
+    code = "import elman; print(elman.show_config()['threads'])"
+    assert python(code, ELMAN_NUM_THREADS="1").stdout.strip() == "1"
+    assert python(code, OMP_NUM_THREADS="1").stdout.strip() == "1"
+    assert int(python(code, ELMAN_NUM_THREADS="100000").stdout) <= (os.cpu_count() or 1)
+
+
+def test_without_the_native_core_numpy_serves_and_says_so() -> None:
+    hide = "import sys; sys.modules['elman._native'] = None; "
+    code = hide + "import elman; print(elman.show_config()['native'])"
+    loose = python(code, ELMAN_REQUIRE_NATIVE="0")
+    assert loose.stdout.strip() == "False" and loose.stderr.count("RuntimeWarning") == 1
+    assert "using NumPy, which is many times slower" in loose.stderr
+    strict = python(code, ELMAN_REQUIRE_NATIVE="1")
+    assert strict.returncode != 0 and "ELMAN_REQUIRE_NATIVE=1 forbids" in strict.stderr
+
+
+@needs_native
+def test_new_weights_are_packed_when_the_clock_moves_on() -> None:
+    problem = make_problem(CELL_VARIANTS["gru"], SHAPES["ragged"])
+    workspace = Workspace()
+    before = forward(problem, workspace)
+    for array in problem.weights.values():
+        array *= 0.5
+    problem.weights.clock.ticks += 1
+    after = forward(problem, workspace)
+    assert not np.array_equal(before, after)
+    np.testing.assert_array_equal(after, forward(problem))
+
+
+def _in_child(problem, queue) -> None:
+    queue.put(forward(problem))
+
+
+@needs_native
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_makes_its_own_threads() -> None:
+    problem = make_problem(CELL_VARIANTS["lstm"], LARGE._replace(lengths=(50,) * 8), dtype="float32")
+    expected = forward(problem)  # the parent's pool is up
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    children = [context.Process(target=_in_child, args=(problem, queue)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for _ in children:
+        np.testing.assert_array_equal(queue.get(timeout=10), expected)
+    for child in children:
+        child.join(timeout=10)
+        assert child.exitcode == 0
+    np.testing.assert_array_equal(forward(problem), expected)
+
+
+@needs_native
+def test_several_python_threads_get_the_same_bits() -> None:
+    problem = make_problem(CELL_VARIANTS["gru"], LARGE._replace(lengths=(30, 10, 70) * 4), dtype="float32")
+    expected = forward(problem)
+    results: list[np.ndarray] = []
+    workers = [threading.Thread(target=lambda: results.extend(forward(problem) for _ in range(10))) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+    assert len(results) == 40
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+@needs_native
+def test_other_python_threads_run_meanwhile() -> None:
+    problem = make_problem(CELL_VARIANTS["lstm"], LARGE._replace(lengths=(4000,) * 8), dtype="float64")
+    ticks: list[float] = []
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.wait(0.002):
+            ticks.append(time.perf_counter())
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    start = time.perf_counter()
+    forward(problem)
+    end = time.perf_counter()
+    stop.set()
+    counter.join()
+    during = sum(start < tick < end for tick in ticks)
+    assert during >= 0.05 * (end - start) / 0.002, f"{during} ticks in {end - start:.2f} s"
+
+
+@needs_native
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_signal_handler_that_raises_ends_a_long_run() -> None:
+    shape = LARGE._replace(lengths=(30_000,) * 4, hidden_size=128, input_size=4)
+    problem = make_problem(CELL_VARIANTS["lstm"], shape, dtype="float64")
+    timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
+    start = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        forward(problem)
+    assert time.perf_counter() - start < 1.0
+    forward(make_problem(CELL_VARIANTS["lstm"], SHAPES["ragged"]))  # and the next call is well
+
+
+@needs_native
+def test_denormals_are_zero_inside_and_alive_outside() -> None:
+    tiny = np.full(64, 1e-40, np.float32)
+    y = np.empty_like(tiny)
+    native.elementwise("tanh", tiny, y)
+    assert (y == 0).all()
+    assert (tiny * np.float32(1) > 0).all()
+
+
+def _forward(**change):
+    """A valid native call of an LSTM with I=3, H=4, lengths (2, 1), with arguments exchanged."""
+    rng = np.random.default_rng(0)
+    arguments = {
+        "tick": 0,
+        "x": rng.random((3, 3)),
+        "ids": None,
+        "lengths": np.array([2, 1]),
+        "h0": None,
+        "c0": None,
+        "y": np.empty((3, 4)),
+        "h_last": np.empty((2, 4)),
+        "c_last": np.empty((2, 4)),
+        "gates": None,
+        "cells": None,
+    }
+    kernel = native.Recurrence64("lstm", rng.random((16, 3)), rng.random((16, 4)), rng.random(16), None)
+    kernel.forward(**{**arguments, **change})
+
+
+READ_ONLY = np.empty((3, 4))
+READ_ONLY.flags.writeable = False
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({}, None, None),
+        ({"x": np.ones((3, 2))}, ValueError, r"native core: x has the wrong shape, expected \(3, 3\), got \(3, 2\)"),
+        ({"x": np.ones((4, 3))}, ValueError, r"x has the wrong shape, expected \(3, 3\), got \(4, 3\)"),
+        ({"x": np.ones((3, 3), np.float32)}, TypeError, "incompatible function arguments"),
+        ({"x": np.ones((3, 3)).T[::1].copy().T}, TypeError, "incompatible function arguments"),
+        ({"x": np.ones(27).reshape(3, 9)[:, ::3]}, TypeError, "incompatible function arguments"),
+        ({"x": None}, ValueError, "either x or ids must be given"),
+        ({"ids": np.array([0, 1, 2])}, ValueError, "either x or ids must be given"),
+        ({"x": None, "ids": np.array([0, 1, 3])}, ValueError, "expected 0 to 2, got 3 at position 2"),
+        ({"x": None, "ids": np.array([0, -1, 2])}, ValueError, "expected 0 to 2, got -1 at position 1"),
+        (
+            {"x": None, "ids": np.array([0, 1], np.int64)},
+            ValueError,
+            r"ids has the wrong shape, expected \(3,\), got \(2,\)",
+        ),
+        ({"lengths": np.array([4, -1])}, ValueError, "lengths must not be negative"),
+        ({"lengths": np.array([[2, 1]])}, ValueError, "lengths must be a vector"),
+        ({"lengths": np.array([2**62, 2**62])}, MemoryError, None),
+        ({"lengths": np.array([2**62, 1])}, ValueError, "x has the wrong shape"),
+        ({"h0": np.ones((1, 4))}, ValueError, r"h0 has the wrong shape, expected \(2, 4\), got \(1, 4\)"),
+        ({"y": READ_ONLY}, TypeError, "incompatible function arguments"),
+        ({"c_last": None}, ValueError, "c_last belongs to cells with a cell state"),
+        ({"gates": np.empty((3, 64))}, ValueError, "native core: gates"),
+    ],
+)
+def test_the_door(change, error, message) -> None:
+    if error is None:
+        _forward(**change)
+        return
+    with pytest.raises(error, match=message):
+        _forward(**change)
+
+
+@needs_native
+def test_weights_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"weight_hh has the wrong shape, expected \(16, 4\), got \(12, 4\)"):
+        native.Recurrence64("lstm", np.ones((16, 3)), np.ones((12, 4)), np.ones(16), None)
+    with pytest.raises(ValueError, match="bias_hn belongs to GRU alone"):
+        native.Recurrence64("gru", np.ones((12, 3)), np.ones((12, 4)), np.ones(12), None)
+    with pytest.raises(ValueError, match="no kernel for cell 'peephole'"):
+        native.Recurrence64("peephole", np.ones((12, 3)), np.ones((12, 4)), np.ones(12), None)
+
+
+def test_set_threads_refuses_zero() -> None:
+    with pytest.raises(ValueError, match="set_threads"):
+        set_threads(0)

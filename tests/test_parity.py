@@ -1,0 +1,192 @@
+"""The native core against the NumPy reference: every cell, shape, dtype and number of threads.
+
+The reference is proved by complex steps (test_gradients.py); these tests carry the proof over to C++.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shapes import CELL_VARIANTS, SHAPES, Problem, Shape, make_problem
+
+from elman.cells import numpy_namespace
+from elman.ops import linear, losses, recurrence, reference
+from elman.ops.core import native
+from elman.ops.weights import Weights
+
+pytestmark = pytest.mark.skipif(native is None, reason="the native core is not built")
+
+ISAS = ("avx512", "avx2", "baseline")
+THREADS = (1, 2, 3, 7)
+# Sizes past the kernels' own blocks (128 of k, 128 rows of a weight gradient, 64 columns, 96 rows of input product).
+SHAPES_HERE = {**SHAPES, "blocks": Shape((9, 0, 30) * 5, 200, 150, "every blocked loop runs more than once")}
+# Rounding, relative to the norm: sums of some thousand products. float32 errors grow through up to 60 steps.
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def every_size_on_all_threads() -> Iterator[None]:
+    before = native.get_threads()
+    native.set_small_work(0.0)
+    yield
+    native.set_small_work(1e6)
+    native.set_threads(before)
+
+
+def assert_close(got: np.ndarray, expected: np.ndarray, what: str) -> None:
+    assert got.shape == expected.shape and got.dtype == expected.dtype, what
+    error = np.linalg.norm((got - expected).astype(np.float64))
+    assert error <= TOLERANCE[str(expected.dtype)] * np.linalg.norm(expected.astype(np.float64)), (
+        f"{what}: off by {error}"
+    )
+
+
+def run(module, problem: Problem, x, *, given: bool) -> dict[str, np.ndarray]:
+    """Forward and backward through `module`; everything that comes out, by name."""
+    grads = {name: np.full_like(array, 0.25) for name, array in problem.weights.items()}  # gradients are added
+    state = problem.state if given else None
+    dstate = problem.dstate if given else None
+    y, last, tape = module.forward(problem.cell, x, problem.weights, state=state, tape=True)
+    dx, d_initial, dh = module.backward(
+        problem.cell, problem.dy, tape, problem.weights, grads, dstate=dstate, want_dx=True, keep_dh=True
+    )
+    untaped, untaped_last, none = module.forward(problem.cell, x, problem.weights, state=state, tape=False)
+    assert none is None
+    np.testing.assert_array_equal(untaped, y)
+    for a, b in zip(untaped_last, last, strict=True):
+        np.testing.assert_array_equal(a, b)
+    out = {"y": y, "dh": dh, **{f"d_{name}": value for name, value in grads.items()}}
+    out |= {f"last {name}": part for name, part in zip(problem.cell.states, last, strict=True)}
+    out |= {f"d initial {name}": part for name, part in zip(problem.cell.states, d_initial, strict=True)}
+    return out if dx is None else {**out, "dx": dx}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", SHAPES_HERE)
+@pytest.mark.parametrize("variant", CELL_VARIANTS)
+def test_recurrence(variant: str, shape: str, dtype: str) -> None:
+    problem = make_problem(CELL_VARIANTS[variant], SHAPES_HERE[shape], dtype=dtype)
+    for x in (problem.x, problem.ids):
+        for given in (True, False):
+            expected = run(reference, problem, x, given=given)
+            results = []
+            for n_threads in THREADS:
+                native.set_threads(n_threads)
+                results.append(run(recurrence, problem, x, given=given))
+            for name, value in expected.items():
+                assert_close(results[0][name], value, name)
+                for other in results[1:]:  # weight gradients too
+                    np.testing.assert_array_equal(other[name], results[0][name], err_msg=name)
+
+
+@pytest.mark.parametrize("variant", CELL_VARIANTS)
+def test_no_gradient_of_the_outputs_is_a_gradient_of_zero(variant: str) -> None:
+    problem = make_problem(CELL_VARIANTS[variant], SHAPES["ragged"])
+    zero = run(recurrence, problem._replace(dy=np.zeros_like(problem.dy)), problem.x, given=True)
+    none = run(recurrence, problem._replace(dy=None), problem.x, given=True)
+    for name, value in zero.items():
+        np.testing.assert_array_equal(none[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("variant", CELL_VARIANTS)
+def test_more_sequences_than_one_pass_of_the_driver_takes(variant: str) -> None:
+    shape = SHAPES["many_rows"]._replace(lengths=(3, 1, 2) * 200)  # 600 rows on one thread, 256 at a time
+    problem = make_problem(CELL_VARIANTS[variant], shape)
+    expected = run(reference, problem, problem.x, given=True)
+    native.set_threads(1)
+    got = run(recurrence, problem, problem.x, given=True)
+    for name, value in expected.items():
+        assert_close(got[name], value, name)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", [None, "tanh", "sigmoid", "relu", "softmax"])
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(1, 1, 1), (7, 5, 17), (300, 130, 70), (40, 16, 64), (0, 3, 2)]
+)
+def test_linear(
+    rows: int, inputs: int, outputs: int, activation: str | None, dtype: str, rng: np.random.Generator
+) -> None:
+    def draw(*shape: int) -> np.ndarray:
+        return (rng.standard_normal(shape) / np.sqrt(inputs)).astype(dtype)
+
+    weights = Weights({"weight": draw(outputs, inputs), "bias": draw(outputs)})
+    x, dy = draw(rows, inputs), draw(rows, outputs)
+    a = x @ weights["weight"].T + weights["bias"]
+    if activation is None:
+        expected, d_a = a, dy
+    elif activation == "softmax":
+        expected = linear.softmax(a)
+        d_a = expected * (dy - (dy * expected).sum(1, keepdims=True))
+    else:
+        expected = getattr(numpy_namespace, activation)(a)
+        d_a = dy * {"tanh": 1 - expected**2, "sigmoid": expected * (1 - expected), "relu": a > 0}[activation]
+    first = None
+    for n_threads in THREADS:
+        native.set_threads(n_threads)
+        grads = {"weight": np.full_like(weights["weight"], 0.25), "bias": np.full_like(weights["bias"], 0.25)}
+        y = linear.forward(x, weights, activation=activation)
+        dx = linear.backward(dy, x, y, weights, grads, activation=activation, want_dx=True)
+        assert_close(y, expected, "y")
+        assert_close(dx, d_a @ weights["weight"], "dx")
+        assert_close(grads["weight"], 0.25 + d_a.T @ x, "d_weight")
+        assert_close(grads["bias"], 0.25 + d_a.sum(0), "d_bias")
+        out = (y, dx, grads["weight"], grads["bias"])
+        first = first or out
+        for got, same in zip(out, first, strict=True):
+            np.testing.assert_array_equal(got, same)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("rows", "classes"), [(1, 1), (5, 2), (300, 65), (40, 1500)])
+def test_cross_entropy(rows: int, classes: int, weighted: bool, dtype: str, rng: np.random.Generator) -> None:
+    logits = (4 * rng.standard_normal((rows, classes))).astype(dtype)
+    target = rng.integers(0, classes, rows)
+    weights = rng.random(rows).astype(dtype) if weighted else None
+    # The NumPy branch serves complex numbers; on the real axis it is the reference.
+    expected, total, d_expected = losses.softmax_cross_entropy(logits.astype(np.complex128), target, weights=weights)
+    for n_threads in THREADS:
+        native.set_threads(n_threads)
+        loss, weight_sum, d_logits = losses.softmax_cross_entropy(logits, target, weights=weights)
+        assert weight_sum == total
+        assert abs(loss - expected) <= 10 * TOLERANCE[dtype] * abs(expected) + 1e-15
+        assert np.linalg.norm(d_logits - d_expected) <= TOLERANCE[dtype] * np.linalg.norm(d_expected) + 1e-15
+        again, _, none = losses.softmax_cross_entropy(logits, target, weights=weights, want_grad=False)
+        assert again == loss and none is None
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_instruction_set(isa: str) -> None:
+    """Run this file once more for each instruction set that this machine has, in a process of its own."""
+    if os.environ.get("ELMAN_ISA"):
+        pytest.skip("already forced")
+    environment = {**os.environ, "ELMAN_ISA": isa}
+    probe = [sys.executable, "-c", "import elman._native"]
+    if isa != "baseline" and subprocess.run(probe, env=environment, capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"this machine has no {isa}")
+    here = Path(__file__)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            here,
+            here.with_name("test_native_maths.py"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
