@@ -110,6 +110,16 @@ def test_history_is_read_apart_from_the_weights(tmp_path):
         assert header.read_history()["loss"].tobytes() == loss.tobytes()
 
 
+@pytest.mark.parametrize("figures", [np.ones(3), np.ones((3, 1), np.float32), np.ones(3, np.int32), np.float32(1)])
+def test_a_history_of_another_form_is_refused(tmp_path, figures):
+    files.save(tmp_path / "m", {"history.loss": figures}, META)
+    with (
+        files.open_model(tmp_path / "m") as header,
+        pytest.raises(ModelFileError, match=r"'history.loss' is .*, expected"),
+    ):
+        header.read_history()
+
+
 def test_a_layer_may_be_called_history(tmp_path):
     files.save(tmp_path / "m", {"history.bias": np.ones(2)}, META)
     with files.open_model(tmp_path / "m") as header:

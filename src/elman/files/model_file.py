@@ -19,7 +19,7 @@ import numpy.typing as npt
 from elman.errors import DataTypeError, ModelFileError, SaveError, UsageError, say
 from elman.files.durable import write_atomic
 from elman.files.format import TensorInfo, little_endian, read_array, read_layout, write
-from elman.files.plain import listed, not_plain, strict_json
+from elman.files.plain import listed, not_plain, quoted, strict_json
 
 __all__ = ["FORMAT", "Header", "Meta", "open_model", "save"]
 
@@ -135,8 +135,23 @@ class Header:
         return weights
 
     def read_history(self) -> dict[str, npt.NDArray[Any]]:
-        """Read the history of the training, its names without "history."; NaN is accepted."""
-        history = self._read(name for name in self.shapes if name.startswith(_HISTORY))
+        """Read the history of the training.
+
+        Returns:
+            Name, without "history." -> figures (n,), which may be NaN.
+
+        Raises:
+            ModelFileError: if it is anything else than rows of float32 figures.
+        """
+        found = {name: info for name, info in self.shapes.items() if name.startswith(_HISTORY)}
+        wrongs = [
+            f"{quoted(name)} is {info.dtype} {info.shape}"
+            for name, info in found.items()
+            if info.dtype != "float32" or len(info.shape) != 1
+        ]
+        if wrongs:
+            raise ModelFileError(say(self._where, listed(wrongs), expected="rows of float32"))
+        history = self._read(found)
         return {name.removeprefix(_HISTORY): array for name, array in history.items()}
 
     def close(self) -> None:
