@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch_net import CharModel, ragged_case, text_ids, train
+from shapes import CELL_VARIANTS, SHAPES, make_problem
+from test_reference_torch import MODULES, run_torch
+from torch_net import CharModel, text_ids, train
 
 FOLDER = Path(__file__).parent / "golden"
-LENGTHS = (4, 0, 1, 7, 2)
 
 
-def training(kind: str) -> dict[str, np.ndarray]:
+def training(kind: str, seed: int = 7) -> dict[str, np.ndarray]:
     """Train 50 windows; return weights, ids, first gradients, losses and gradient norms."""
-    torch.manual_seed(7)
-    model, ids = CharModel(kind), text_ids(seed=7)
+    torch.manual_seed(seed)
+    model, ids = CharModel(kind), text_ids(seed)
     arrays = {f"weights.{key}": value for key, value in model.arrays().items()}
     losses, norms = [], []
     for loss, norm in train(model, ids):
@@ -27,13 +28,22 @@ def training(kind: str) -> dict[str, np.ndarray]:
     return arrays | {"ids": ids.astype(np.uint8), "losses": np.array(losses), "norms": np.array(norms)}
 
 
+def layer(variant: str) -> dict[str, np.ndarray]:
+    """Run one layer over a ragged batch, forward and back; return what went in and what came out."""
+    problem = make_problem(CELL_VARIANTS[variant], SHAPES["ragged"])
+    arrays = {"x": problem.x.values, "lengths": problem.x.lengths, "dy": problem.dy}
+    arrays |= {f"state{k}": part for k, part in enumerate(problem.state)}
+    arrays |= {f"dlast{k}": part for k, part in enumerate(problem.dstate)}
+    arrays |= {f"weights.{name}": array for name, array in problem.weights.items()}
+    return arrays | {f"torch.{name}": array for name, array in run_torch(problem, variant).items()}
+
+
 def main() -> None:
     """Write every golden file and print its size."""
     FOLDER.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     files = {f"training_{kind}": training(kind) for kind in ("rnn", "lstm", "gru")}
-    for seed, kind in enumerate(("rnn", "rnn_relu", "lstm", "gru")):
-        files[f"layer_{kind}"] = ragged_case(kind, lengths=LENGTHS, input_size=3, hidden_size=5, seed=seed)
+    files |= {f"layer_{variant}": layer(variant) for variant in MODULES}
     for name, arrays in files.items():
         path = FOLDER / f"{name}.npz"
         np.savez_compressed(path, **arrays)

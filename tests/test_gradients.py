@@ -165,8 +165,9 @@ LAYER_CASES = {
 }
 
 
+@pytest.mark.parametrize("ends_count", [True, False], ids=["with last states", "outputs alone"])
 @pytest.mark.parametrize("case", LAYER_CASES)
-def test_layers(case, rng):
+def test_layers(case, ends_count, rng):
     """Stacks of layers: parameters, input and the initial state of each, from output and last states."""
     make, form = LAYER_CASES[case]
     stack = make()
@@ -203,13 +204,13 @@ def test_layers(case, rng):
     out, ends, tapes = run(point, tape=True)
     sequences = isinstance(out, Ragged)
     dy = rng.standard_normal((out.values if sequences else out).shape)
-    dends = [tuple(rng.standard_normal(part.shape) for part in end) for end in ends]
+    dends = [tuple(rng.standard_normal(part.shape) for part in end) if ends_count else () for end in ends]
 
     def loss(p):
         out, ends, _ = run(p, tape=False)
         total = ((out.values if sequences else out) * dy).sum()
         for end, dend in zip(ends, dends, strict=True):
-            total += sum((part * d).sum() for part, d in zip(end, dend, strict=True))
+            total += sum((part * d).sum() for part, d in zip(end, dend, strict=ends_count))
         return total
 
     gradients = {}

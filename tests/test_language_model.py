@@ -238,8 +238,10 @@ def test_scikit_learn_clones_it(english):
     ],
 )
 def test_arguments_out_of_range_are_refused_by_fit(arguments, message):
+    model = tiny(**arguments)
     with pytest.raises(UsageError, match=re.escape(message)):
-        tiny(**arguments).fit(ENGLISH)
+        model.fit(ENGLISH)
+    assert not hasattr(model, "model_")
 
 
 def test_numpy_numbers_are_numbers():

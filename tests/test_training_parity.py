@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import elman
 from elman import layers
 from elman.engines.native import Engine
 from elman.training.batches import StreamBatches
@@ -24,28 +25,32 @@ CLIP, LEARNING_RATE = 0.2, 5e-3
 TOLERANCE = 1e-9
 
 
-def build(kind: str, arrays: dict[str, np.ndarray]) -> tuple[Engine, Parameters]:
-    """Build the network of the golden file with torch's weights."""
-    stack = [
+def stack(kind: str) -> list[layers.Layer]:
+    """Give the layers of the golden network."""
+    return [
         KINDS[kind](HIDDEN, return_sequences=True, name=kind),
         KINDS[kind](HIDDEN, return_sequences=True, name=f"{kind}_2"),
         layers.Dense(VOCABULARY, name="dense"),
     ]
-    parameters = Parameters.build(stack, VOCABULARY, dtype=np.float64, rng=np.random.default_rng(0))
-    named = parameters.named()
-    given = {key.removeprefix("weights."): value for key, value in arrays.items() if key.startswith("weights.")}
-    assert set(named) == set(given)
-    for key, value in given.items():
-        named[key][...] = value
-    parameters.clock.ticks += 1
-    return Engine(stack, parameters, "cross_entropy"), parameters
 
 
-@pytest.mark.mutants
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_fifty_losses_agree_with_torch(kind):
-    golden = dict(np.load(GOLDEN / f"training_{kind}.npz"))
-    engine, parameters = build(kind, golden)
+def torch_weights(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pick the weights out of a golden file."""
+    return {key.removeprefix("weights."): value for key, value in golden.items() if key.startswith("weights.")}
+
+
+def build(kind: str, golden: dict[str, np.ndarray], *, dtype=np.float64) -> tuple[Engine, Parameters]:
+    """Build the network of the golden file with torch's weights."""
+    layers_here = stack(kind)
+    parameters = Parameters.build(layers_here, VOCABULARY, dtype=dtype, rng=None)
+    parameters.set(torch_weights(golden))
+    return Engine(layers_here, parameters, "cross_entropy"), parameters
+
+
+def compare_training(kind, golden, *, engine=None, parameters=None, tolerance=TOLERANCE) -> list[float]:
+    """Train with torch's weights and windows; compare every loss and norm with torch's, and the first gradients."""
+    if engine is None:
+        engine, parameters = build(kind, golden)
     optimizer = Adam(learning_rate=LEARNING_RATE)
     state, losses, norms = None, [], []
     for batch in StreamBatches(golden["ids"].astype(np.int64), n_streams=STREAMS, steps=STEPS):
@@ -54,7 +59,28 @@ def test_fifty_losses_agree_with_torch(kind):
         norms.append(clip_global_norm(parameters, CLIP))
         if len(losses) == 1:
             for key, gradient in parameters.named_grads().items():
-                np.testing.assert_allclose(gradient, golden[f"grads.{key}"], rtol=0, atol=1e-14, err_msg=key)
+                expected = golden[f"grads.{key}"]
+                assert np.linalg.norm(gradient - expected) <= tolerance * np.linalg.norm(expected), key
         optimizer.step(parameters)
-    np.testing.assert_allclose(losses, golden["losses"], rtol=TOLERANCE)
-    np.testing.assert_allclose(norms, golden["norms"], rtol=TOLERANCE)
+    np.testing.assert_allclose(losses, golden["losses"], rtol=tolerance)
+    np.testing.assert_allclose(norms, golden["norms"], rtol=tolerance)
+    return losses
+
+
+@pytest.mark.mutants
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_fifty_losses_agree_with_torch(kind):
+    compare_training(kind, dict(np.load(GOLDEN / f"training_{kind}.npz")))
+
+
+@pytest.mark.mutants
+def test_the_loop_does_the_same_steps():
+    """`Sequential.fit_batches`, what users run, against the same numbers; it keeps losses in float32."""
+    golden = dict(np.load(GOLDEN / "training_lstm.npz"))
+    model = elman.Sequential(stack("lstm"), dtype="float64")
+    model.compile(Adam(learning_rate=LEARNING_RATE), "sparse_categorical_crossentropy", clip=CLIP)
+    model.build(VOCABULARY)
+    model.set_weights(torch_weights(golden))
+    batches = StreamBatches(golden["ids"].astype(np.int64), n_streams=STREAMS, steps=STEPS)
+    history = model.fit_batches(batches, epochs=1, verbose=0)
+    np.testing.assert_allclose(history.batches, golden["losses"], rtol=1e-7)

@@ -6,22 +6,23 @@ import numpy as np
 import torch
 from torch import nn
 
+torch.set_num_threads(1)  # the nets are tiny; waiting for a second thread takes longer than the work
+
 CLIP = 0.2  # close to the gradient norms of this net, so that some of the 50 steps are clipped and some are not
 LEARNING_RATE = 5e-3
 STREAMS, STEPS, WINDOWS = 4, 10, 50
 VOCABULARY, HIDDEN = 11, 16
 
-MODULES = {"rnn": nn.RNN, "rnn_relu": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+MODULES = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
-def recurrent(kind: str, input_size: int, hidden_size: int, *, layers: int = 1) -> nn.RNNBase:
+def recurrent(kind: str, input_size: int, hidden_size: int, *, layers: int) -> nn.RNNBase:
     """Build torch's module with one effective bias per gate: `bias_hh` is zero and frozen.
 
     With two trainable biases every optimizer step would move the effective bias twice as far. GRU keeps the part of
     `bias_hh` that stands inside r * (R_n h + b_hn).
     """
-    options = {"nonlinearity": "relu"} if kind == "rnn_relu" else {}
-    module = MODULES[kind](input_size, hidden_size, layers, batch_first=True, dtype=torch.float64, **options)
+    module = MODULES[kind](input_size, hidden_size, layers, batch_first=True, dtype=torch.float64)
     for layer in range(layers):
         bias = getattr(module, f"bias_hh_l{layer}")
         with torch.no_grad():
@@ -97,47 +98,3 @@ def train(model: CharModel, ids: np.ndarray) -> Iterator[tuple[float, float]]:
         norm = nn.utils.clip_grad_norm_(parameters, CLIP)
         yield loss.item(), norm.item()
         optimizer.step()
-
-
-def ragged_case(kind: str, *, lengths: tuple[int, ...], input_size: int, hidden_size: int, seed: int) -> dict:
-    """Run torch over each sequence alone; return inputs, outputs and every gradient by elman's names.
-
-    The loss is the sum of y * dy over all steps plus the sum of state * dstate over all sequences.
-    """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    module = recurrent(kind, input_size, hidden_size)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                parameter.mul_(2.0)  # away from the linear middle of the activations
-                if kind == "gru" and parameter is module.bias_hh_l0:
-                    parameter.add_(torch.cat([torch.zeros(2 * hidden_size), torch.ones(hidden_size)]) * 0.25)
-    n_states = 2 if kind == "lstm" else 1
-    batch, n = len(lengths), sum(lengths)
-    x = torch.from_numpy(rng.normal(size=(n, input_size))).requires_grad_()
-    dy = torch.from_numpy(rng.normal(size=(n, hidden_size)))
-    state = [torch.from_numpy(rng.normal(size=(batch, hidden_size)) * 0.5).requires_grad_() for _ in range(n_states)]
-    dstate = [torch.from_numpy(rng.normal(size=(batch, hidden_size))) for _ in range(n_states)]
-
-    outputs, last, start = [], [], 0
-    for b, length in enumerate(lengths):
-        first = [s[b].reshape(1, 1, -1) for s in state]
-        if length:  # torch refuses sequences without a step: their last state is the first one
-            y, end = module(x[None, start : start + length], tuple(first) if n_states == 2 else first[0])
-            outputs.append(y[0])
-            first = list(end) if n_states == 2 else [end]
-        last.append([s.reshape(-1) for s in first])
-        start += length
-    y = torch.cat(outputs)
-    final = [torch.stack([row[k] for row in last]) for k in range(n_states)]
-    loss = (y * dy).sum() + sum((f * d).sum() for f, d in zip(final, dstate, strict=True))
-    loss.backward()
-
-    case = {"x": x, "lengths": torch.tensor(lengths), "dy": dy, "y": y, "dx": x.grad}
-    for k, name in enumerate(("h", "c")[:n_states]):
-        case |= {f"{name}0": state[k], f"{name}_last": final[k], f"d_{name}_last": dstate[k], f"d_{name}0": state[k].grad}
-    arrays = {key: value.detach().numpy() for key, value in case.items()}
-    arrays |= {f"weights.{key}": value for key, value in elman_arrays(module, 0).items()}
-    arrays |= {f"grads.{key}": value for key, value in elman_arrays(module, 0, grad=True).items()}
-    return arrays

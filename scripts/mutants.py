@@ -1,0 +1,154 @@
+"""Plant bugs, one at a time; the tests must notice each.
+
+Six classic mistakes of backpropagation through time, each once in Python (a patch to a copy of the package) and once
+in C++ (`-DELMAN_MUTANT=k`), and a few in the training step. Shape tests and "the loss went down" catch none of them.
+Prints a table; exits with 1 if a bug survives, or if the tests are red without one.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Patch(NamedTuple):
+    """A place in the package and what stands there instead."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A planted bug."""
+
+    name: str
+    where: str
+    patches: tuple[Patch, ...]
+
+
+CLASSICS = (
+    "drop the first step's gradient",
+    "start gradients from the weights",
+    "use h_t for h_{t-1} in d_weight_hh",
+    "forget the gradient through R",
+    "swap h0 and c0",
+    "store gates f, i for i, f",
+)
+
+REFERENCE, LSTM, OPTIMIZERS = "ops/reference.py", "cells/lstm.py", "training/optimizers.py"
+
+CLASSIC_PATCHES = (
+    (Patch(REFERENCE, "d_ax[rows], d_ah[rows] = d_ax_t, d_ah_t", "d_ax[rows], d_ah[rows] = d_ax_t * (t > 0), d_ah_t"),),
+    (Patch(REFERENCE, '_add(grads["weight_hh"], ', '_add(grads["weight_hh"], weight_hh + '),),
+    (Patch(REFERENCE, "d_ah.T @ _previous(y, x, initial)", "d_ah.T @ y"),),
+    (Patch(REFERENCE, "+= d_ah_t @ weight_hh", "+= 0 * (d_ah_t @ weight_hh)"),),
+    (Patch(REFERENCE, "for part in state]", "for part in reversed(state)]"),),
+    (
+        Patch(LSTM, "a_i, a_f, a_g, a_o = xp.split", "a_f, a_i, a_g, a_o = xp.split"),
+        Patch(LSTM, "xp.concat([d_i, d_f, d_g, d_o])", "xp.concat([d_f, d_i, d_g, d_o])"),
+    ),
+)
+
+TRAINING: tuple[Mutant, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """What the tests said."""
+
+    exit_code: int
+    failed: str
+    seconds: float
+
+
+def run_tests(package: Path) -> Verdict:
+    """Run the fast subset on the package in a folder, stopping at the first failure."""
+    # -S: the editable install's import hook must not come before the folder.
+    paths = [package, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "ELMAN_REQUIRE_NATIVE": "1", "CI": "1"}
+    where = subprocess.run(
+        [sys.executable, "-S", "-c", "import elman; print(elman.__file__)"],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    if not Path(where.stdout.strip()).is_relative_to(package):
+        raise RuntimeError(f"the tests would run on {where.stdout.strip()}, not on the copy")
+    start = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-S", "-m", "pytest", "-x", "-q", "-m", "mutants", "-p", "no:cacheprovider", "--tb=no"],
+        cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    if run.returncode not in (0, 1):  # neither green nor red: the tests could not run
+        raise RuntimeError(f"pytest exited with {run.returncode}:\n{run.stdout[-3000:]}{run.stderr[-2000:]}")
+    failed = re.search(r"^FAILED (\S+)", run.stdout, re.MULTILINE)
+    return Verdict(run.returncode, failed[1].removeprefix("tests/") if failed else "", time.perf_counter() - start)
+
+
+def install(folder: Path, build: Path, *, mutant: int = 0) -> Path:
+    """Build the package with a C++ mutant into a folder of its own."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--target", str(folder), "--config-settings", f"build-dir={build}",
+               "--config-settings", f"cmake.define.ELMAN_MUTANT={mutant}", str(ROOT)]  # fmt: skip
+    run = subprocess.run(command, env=os.environ | {"ELMAN_REQUIRE_NATIVE": "1"}, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"building mutant {mutant} failed:\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+    return folder
+
+
+def patched(package: Path, folder: Path, mutant: Mutant) -> Path:
+    """Copy the package and plant a bug; a patch that no longer fits is an error, not a pass."""
+    shutil.copytree(package, folder)
+    for file, old, new in mutant.patches:
+        path = folder / "elman" / file
+        source = path.read_text(encoding="utf-8")
+        if source.count(old) != 1:
+            raise RuntimeError(f"{file} has {source.count(old)} times {old!r}; bring the mutant up to date")
+        path.write_text(source.replace(old, new), encoding="utf-8")
+    return folder
+
+
+def mutants(control: Path, workshop: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield where, what and the folder of each planted bug."""
+    python = [Mutant(name, "Python", patches) for name, patches in zip(CLASSICS, CLASSIC_PATCHES, strict=True)]
+    for number, mutant in enumerate([*python, *TRAINING]):
+        yield mutant.where, mutant.name, patched(control, workshop / f"python{number}", mutant)
+    for number, name in enumerate(CLASSICS, start=1):
+        yield "C++", name, install(workshop / f"native{number}", workshop / "build", mutant=number)
+
+
+def main() -> int:
+    """Run everything; return the exit code."""
+    console = Console()
+    table = Table("where", "planted bug", "tests", "first to fail")
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="elman-mutants-") as folder:
+        workshop = Path(folder)
+        control = install(workshop / "control", workshop / "build")
+        verdict = run_tests(control)
+        if verdict.exit_code:
+            console.print(f"[red]the tests are red without any bug: {verdict.failed}")
+            return 1
+        table.add_row("", "none (control)", f"[green]green[/], {verdict.seconds:.0f} s", "")
+        for where, name, package in mutants(control, workshop):
+            console.print(f"{where}: {name} …", highlight=False)
+            verdict = run_tests(package)
+            survivors += verdict.exit_code == 0
+            table.add_row(where, name, "[green]killed[/]" if verdict.exit_code else "[red]SURVIVED[/]", verdict.failed)
+    console.print(table)
+    console.print(f"{survivors} survived" if survivors else "every planted bug was noticed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
