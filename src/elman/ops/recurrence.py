@@ -122,11 +122,12 @@ class _Kernel:
         h0, c0 = self._two(state)
         if not self._cells:
             self._native.forward(ticks, rows, ids, lengths, h0, None, y, h_last, None, gates, None)
-            return y, (h_last,), RecurrenceTape(x, y, state, (gates,)) if tape else None
+            return y, (h_last,), RecurrenceTape(x, y, state, (gates,)) if gates is not None else None
         c_last = take(shape, dtype)
         cells = take((n_rows, self._width_cells), dtype) if tape else None
         self._native.forward(ticks, rows, ids, lengths, h0, c0, y, h_last, c_last, gates, cells)
-        return y, (h_last, c_last), RecurrenceTape(x, y, state, (gates, cells)) if tape else None
+        kept = None if gates is None or cells is None else RecurrenceTape(x, y, state, (gates, cells))
+        return y, (h_last, c_last), kept
 
     def backward(
         self,
