@@ -146,8 +146,9 @@ def read_data(
         size = batch.features or model.layers[0].vocab_size or int(batch.values.max(initial=0)) + 1
     ends = check_stack(model.layers, input_size=size, ids=ids)
     form = TargetForm(ends.size, ends.sequences, model.loss in CLASS_TARGETS, model.dtype)
-    target = as_target(y, x=batch, form=form, where=where)
-    weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where)
+    padded = None if lengths is None else np.shape(x)[1]
+    target = as_target(y, x=batch, form=form, where=where, padded=padded)
+    weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where, padded=padded)
     return Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
 
 

@@ -133,13 +133,14 @@ def fit(
                 run.stop_if_asked(signals)
             for callback in callbacks:
                 callback.on_train_end(logs)
-        except (DivergedError, Interrupted):
+        except DivergedError:
             raise
-        except BaseException as error:
+        except Exception as error:
             run.keep_work(None, because=error)
             raise
         finally:
             progress.close()
+    run.stop_if_asked(signals)  # a signal that came while the last callbacks ran
     return run.history
 
 

@@ -179,6 +179,7 @@ class Bar(Progress):
         if epoch + 1 == self.epochs or now - self._last_line >= 1.0 or self.epochs <= 20:
             self._last_line = now
             self._bar.console.print(self._summary(epoch, logs, now), markup=False, soft_wrap=True)
+        self._bar.refresh()
 
 
 Verbose = str | int | Progress

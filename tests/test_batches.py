@@ -1,0 +1,154 @@
+"""What training runs over: every sequence once, every transition once, views where promised."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elman.errors import DataError, UsageError
+from elman.ragged import Ragged
+from elman.training.batches import SequenceBatches, StreamBatches, part_of
+
+
+def ragged(lengths, seed=0, features=3):
+    return Ragged(np.random.default_rng(seed).normal(size=(sum(lengths), features)), lengths)
+
+
+def rows_of(x, target, per_step):
+    """Give each sequence with its rows of the target, as bytes that can be compared and sorted."""
+    ends = x.offsets if per_step else np.arange(len(x) + 1)
+    return [(part.tobytes(), target[ends[i] : ends[i + 1]].tobytes()) for i, part in enumerate(x.split())]
+
+
+lengths_lists = st.lists(st.integers(0, 5), min_size=1, max_size=9).filter(sum)
+
+
+@given(
+    lengths=st.one_of(lengths_lists, st.integers(1, 9).map(lambda n: [4] * n)),
+    batch_size=st.integers(1, 11),
+    per_step=st.booleans(),
+    shuffled=st.booleans(),
+)
+def test_every_sequence_comes_once_with_its_own_rows(lengths, batch_size, per_step, shuffled):
+    x = ragged(lengths)
+    rng = np.random.default_rng(1)
+    n_rows = x.n_steps if per_step else len(x)
+    target, weights = rng.normal(size=(n_rows, 2)), rng.random(n_rows)
+    batches = SequenceBatches(
+        x, target, weights, batch_size=batch_size, per_step=per_step, shuffle=rng if shuffled else None
+    )
+    given_back, weights_back = [], []
+    for number, batch in enumerate(batches):
+        assert batch.reset_state
+        assert len(batch.x) == batch_size or number == len(batches) - 1
+        again = Ragged(batch.x.values, batch.x.lengths)  # checks lengths against values
+        np.testing.assert_array_equal(batch.x.offsets, again.offsets)
+        assert batch.x.uniform == again.uniform
+        given_back += rows_of(batch.x, batch.target, per_step)
+        weights_back += rows_of(batch.x, batch.weights, per_step)
+    expected, expected_weights = rows_of(x, target, per_step), rows_of(x, weights, per_step)
+    if shuffled:
+        given_back, expected = sorted(given_back), sorted(expected)
+        weights_back, expected_weights = sorted(weights_back), sorted(expected_weights)
+    assert given_back == expected and weights_back == expected_weights
+    assert len(batches) == -(-len(lengths) // batch_size)
+
+
+@pytest.mark.parametrize(("batch_size", "shuffled"), [(1, False), (4, False), (1, True)])
+@pytest.mark.parametrize("lengths", [[5] * 10, [1, 0, 4, 2, 2, 3, 1, 5, 0, 2]])
+def test_batches_in_order_or_of_one_are_views(rng, lengths, batch_size, shuffled):
+    x = ragged(lengths)
+    target = rng.normal(size=(x.n_steps, 1))
+    batches = SequenceBatches(x, target, batch_size=batch_size, per_step=True, shuffle=rng if shuffled else None)
+    for batch in batches:
+        assert batch.weights is None
+        if batch.x.n_steps:
+            assert np.shares_memory(batch.x.values, x.values) and np.shares_memory(batch.target, target)
+
+
+def test_every_epoch_has_its_own_order_and_a_seed_repeats_them():
+    x, target = ragged([2] * 30), np.arange(30.0)[:, None]
+
+    def orders(seed):
+        batches = SequenceBatches(x, target, batch_size=7, per_step=False, shuffle=np.random.default_rng(seed))
+        return [[row for batch in batches for row in batch.target[:, 0].tolist()] for _ in range(3)]
+
+    first = orders(1)
+    assert first == orders(1) != orders(2)
+    assert len({tuple(order) for order in first}) == 3
+    assert all(sorted(order) == list(range(30)) for order in first)
+
+
+def test_part_of_gives_views_with_their_own_offsets():
+    x = ragged([3, 0, 2, 4])
+    part = part_of(x, 1, 3)
+    assert part.lengths.tolist() == [0, 2] and part.offsets.tolist() == [0, 0, 2]
+    assert np.shares_memory(part.values, x.values)
+    np.testing.assert_array_equal(part.values, x.values[3:5])
+
+
+@given(n=st.integers(2, 200), n_streams=st.integers(1, 12), steps=st.integers(1, 30))
+def test_streams_use_every_transition_once_and_carry_on(n, n_streams, steps):
+    n_streams = min(n_streams, n - 1)
+    ids = np.arange(n, dtype=np.uint16) * 3  # all different, so a token tells where it stood
+    batches = StreamBatches(ids, n_streams=n_streams, steps=steps)
+    windows = list(batches)
+    assert len(windows) == len(batches)
+    streams = [[] for _ in range(n_streams)]
+    for number, batch in enumerate(windows):
+        assert batch.reset_state == (number == 0)
+        assert len(batch.x) == n_streams and batch.weights is None
+        assert batch.x.values.dtype == batch.target.dtype == np.int64
+        assert batch.x.n_steps > 0
+        Ragged(batch.x.values, batch.x.lengths)
+        assert batch.x.lengths.max() - batch.x.lengths.min() <= 1
+        limit = steps if number < len(windows) - 1 or steps == 1 else steps + 1
+        assert batch.x.lengths.max() <= limit
+        np.testing.assert_array_equal(batch.target, batch.x.values + 3)  # the token after it
+        for stream, part in zip(streams, batch.x.split(), strict=True):
+            stream += part.tolist()
+    lengths = [len(stream) for stream in streams]
+    assert max(lengths) - min(lengths) <= 1
+    # Laid end to end the streams are the whole text but for its last token: contiguous, none dropped, none twice.
+    assert list(itertools.chain(*streams)) == ids[:-1].tolist()
+    assert batches.n_items == n - 1
+
+
+def test_a_single_step_left_over_joins_the_window_before():
+    lengths = [int(batch.x.lengths.max()) for batch in StreamBatches(np.arange(22), n_streams=2, steps=5)]
+    assert lengths == [5, 6]  # 21 transitions, streams of 11 and 10
+    assert [len(b.target) for b in StreamBatches(np.arange(22), n_streams=2, steps=5)] == [10, 11]
+    assert [len(b.target) for b in StreamBatches(np.arange(4), n_streams=1, steps=1)] == [1, 1, 1]
+
+
+def test_one_stream_of_int64_is_a_view():
+    ids = np.arange(50)
+    for batch in StreamBatches(ids, n_streams=1, steps=20):
+        assert np.shares_memory(batch.x.values, ids) and np.shares_memory(batch.target, ids)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: StreamBatches(np.arange(1), n_streams=1, steps=5), DataError, "1 tokens are too few for 1 streams"),
+        (lambda: StreamBatches(np.arange(5), n_streams=5, steps=5), DataError, "expected at least 6"),
+        (lambda: StreamBatches(np.zeros(5), n_streams=1, steps=5), DataError, r"expected \(N,\) integers"),
+        (lambda: StreamBatches(np.arange(5), n_streams=0, steps=5), UsageError, "n_streams: this is no count"),
+        (lambda: StreamBatches(np.arange(5), n_streams=1, steps=2.0), UsageError, "steps: this is no count"),
+        (
+            lambda: SequenceBatches(ragged([1]), np.zeros((1, 1)), batch_size=0, per_step=True),
+            UsageError,
+            "batch_size: this is no count, expected an integer >= 1, got 0",
+        ),
+        (
+            lambda: SequenceBatches(ragged([1]), np.zeros((1, 1)), batch_size=True, per_step=True),
+            UsageError,
+            "batch_size",
+        ),
+    ],
+)
+def test_wrong_counts_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
