@@ -120,7 +120,7 @@ def test_arguments_out_of_range_are_refused(arguments):
 
 
 def test_before_fit_it_says_so():
-    with pytest.raises(NotFittedError, match="BinaryAdder.add: it is not fitted yet"):
+    with pytest.raises(NotFittedError, match=r"BinaryAdder\.add: it is not fitted yet"):
         BinaryAdder().add(1, 2)
 
 

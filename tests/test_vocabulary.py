@@ -112,7 +112,7 @@ def test_bad_bytes_are_named_by_offset():
     assert caught.value.exit_code == 3
     assert decode_text(b"caf\xe9 noir", name="f", encoding="latin-1") == "café noir"
     assert decode_text(b"caf\xe9 noir", name="f", errors="ignore") == "caf noir"
-    with pytest.raises(DataError, match="offset 0 .*--encoding utf-16"):
+    with pytest.raises(DataError, match=r"offset 0 .*--encoding utf-16"):
         decode_text("abc".encode("utf-16"), name="f")
     assert decode_text("abc".encode("utf-16"), name="f", encoding="utf-16") == "abc"
 

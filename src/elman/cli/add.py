@@ -21,9 +21,9 @@ WIDTHS = (16, 32, 64)
 
 def add(
     numbers: Annotated[
-        list[int] | None, typer.Argument(metavar="[A B]", min=0, help="Two numbers, as large as you like.")
+        list[int] | None, typer.Argument(metavar="[A B]", help="Two numbers, as large as you like.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and examples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights and examples.")] = 0,
     model: Annotated[Path | None, typer.Option("--model", "-m", help="Ask this model instead of training one.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Save the trained model here.")] = None,
     as_json: Json = False,

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "Quiet",
     "Threads",
     "guarded",
+    "harmless",
     "is_usage",
     "load",
     "print_json",
@@ -40,7 +42,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Encoding = Annotated[str, typer.Option(help="The encoding of text files.")]
 Errors = Annotated[str, typer.Option(help="What to do with bytes that are not text: strict, replace or ignore.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="How many threads to use; default: all cores allowed.")]
+Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
 
 
 def talk(text: str) -> None:
@@ -52,6 +54,11 @@ def talk(text: str) -> None:
 def print_json(data: Any) -> None:
     """Print data as one JSON document on standard output, any script as it is."""
     print(json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def harmless(text: str) -> str:
+    """Replace what would steer a terminal instead of being seen; a model file may come from a stranger."""
+    return "".join("\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t\r" else c for c in text)
 
 
 def load(path: Path, *, task: str) -> Any:

@@ -14,18 +14,21 @@ __all__ = ["options_of", "with_options"]
 _FLAGS = {"random_state": "--seed"}
 
 
-def options_of(constructor: type, *, without: Collection[str] = ()) -> list[inspect.Parameter]:
+def options_of(constructor: type, *, panel: str, without: Collection[str] = ()) -> list[inspect.Parameter]:
     """Give one keyword parameter with a typer option for each constructor argument.
 
     Args:
         constructor: a class whose docstring has an `Args:` section; its sentences become the help.
+        panel: the heading that the help gives them.
         without: arguments that the command sets itself.
     """
     help_of = _arguments_section(inspect.getdoc(constructor) or "")
     return [
         parameter.replace(
             kind=inspect.Parameter.KEYWORD_ONLY,
-            annotation=Annotated[parameter.annotation, typer.Option(_flag(name), help=help_of[name])],
+            annotation=Annotated[
+                parameter.annotation, typer.Option(_flag(name), help=help_of[name], rich_help_panel=panel)
+            ],
         )
         for name, parameter in inspect.signature(constructor, eval_str=True).parameters.items()
         if name not in without
@@ -53,4 +56,5 @@ def _arguments_section(doc: str) -> dict[str, str]:
     """Read the `Args:` section of a Google-style docstring: name -> description in one line."""
     section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.MULTILINE | re.DOTALL)
     entries = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", section[1] if section else "", re.MULTILINE | re.DOTALL)
-    return {name: " ".join(text.split()) for name, text in entries}
+    lines = {name: " ".join(text.split()) for name, text in entries}
+    return {name: line[:1].upper() + line[1:] for name, line in lines.items()}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.cli.common import Json, print_json
+from elman.cli.common import Json, harmless, print_json
 
 __all__ = ["info"]
 
@@ -32,35 +32,36 @@ def _print_table(facts: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    def table(title: str) -> Table:
-        return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    about = Table(box=box.SIMPLE, pad_edge=False, show_header=False)
+    about.add_column(style="bold")
+    about.add_column(overflow="fold")
 
-    console = Console(highlight=False)
-    about = table(str(facts["path"]))
-    about.add_column("task")
-    about.add_column(facts["task"].replace("_", " "), overflow="fold")
-    rows = {
-        "parameters": f"{facts['parameters']:,} of {facts['dtype']}",
-        "file": f"{facts['bytes']:,} bytes, format {facts['format']}, written by elman {facts['version']}",
-        **{name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()},
-    }
-    vocabulary = facts["vocabulary"]
-    if vocabulary is not None:
-        # repr shows line ends and control characters as escapes instead of sending them to the terminal.
-        rows["vocabulary"] = f"{len(vocabulary['symbols']):,} characters: {_printable(vocabulary['symbols'])}"
-    rows |= {name.replace("_", " "): _shown(value) for name, value in facts["training"].items()}
-    for name, value in rows.items():
-        about.add_row(name, Text(value))
-    console.print(about)
+    def section(rows: dict[str, str]) -> None:
+        for name, value in rows.items():
+            # Text, not str: what a file holds is never markup. Nor may it steer the terminal.
+            about.add_row(Text(harmless(name)), Text(harmless(value)))
+        about.add_section()
 
-    layers = table("layers")
-    for column in ("name", "type"):
-        layers.add_column(column)
-    layers.add_column("units", justify="right")
-    layers.add_column("parameters", justify="right")
-    for layer in facts["layers"]:
-        layers.add_row(layer["name"], layer["type"], _shown(layer.get("units")), f"{layer['parameters']:,}")
-    console.print(layers)
+    section(
+        {
+            "file": facts["path"],
+            "": f"{facts['bytes']:,} bytes, format {facts['format']}, written by elman {facts['version']}",
+            "task": facts["task"].replace("_", " "),
+            "parameters": f"{facts['parameters']:,} of {facts['dtype']}",
+        }
+    )
+    section({layer["name"]: _layer(layer) for layer in facts["layers"]})
+    if facts["vocabulary"] is not None:
+        symbols = facts["vocabulary"]["symbols"]
+        section({"vocabulary": f"{len(symbols):,} characters and <unk>: {_printable(symbols)}"})
+    section({name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()})
+    section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in facts["training"].items()})
+    Console(highlight=False).print(about)
+
+
+def _layer(layer: dict[str, Any]) -> str:
+    units = "" if layer["units"] is None else f", {layer['units']:,} units"
+    return f"{layer['type']}{units}, {layer['parameters']:,} parameters"
 
 
 def _shown(value: Any) -> str:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from elman.cli import add, common, demo, evaluate, info, sample, train
 
 __all__ = ["app", "main"]
 
+
+class _InOrder(TyperGroup):
+    """Lists the commands in the order of their use."""
+
+    order = ("train", "sample", "evaluate", "info", "add", "demo")
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names that the help shows."""
+        return sorted(super().list_commands(ctx), key=self.order.index)
+
+
 app = typer.Typer(
     name="elman",
+    cls=_InOrder,
     help="Recurrent neural networks: train, sample, look inside.",
     epilog="Start with: elman demo",
     add_completion=False,

@@ -10,7 +10,7 @@ import typer
 
 from elman.cli.common import Encoding, Errors, Json, Quiet, Threads, guarded, print_json, talk, use_threads
 from elman.cli.flags import options_of, with_options
-from elman.errors import DivergedError, Interrupted, SaveError, UsageError
+from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
 from elman.files import check_target
 from elman.tasks import LanguageModel, SaveEachEpoch, read_text
 
@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False)
 
 def text(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Text files, joined in this order; - is standard input.")
+        list[str], typer.Argument(metavar="FILE", help="Text files, joined in this order; - is standard input.")
     ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file, rewritten after each epoch.")] = Path(
@@ -38,10 +38,7 @@ def text(
 
     Losses are in nats per character. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
     """
-    try:
-        check_target(output)
-    except SaveError as error:
-        raise UsageError(str(error)) from None
+    _check_output(output, files)
     use_threads(threads)
     content = "".join(read_text(file, encoding=encoding, errors=errors) for file in files)
     model = LanguageModel(**arguments, verbose=0 if quiet else "auto")
@@ -50,24 +47,39 @@ def text(
     try:
         model.fit(content, callbacks=[saver])
     except Interrupted:
-        talk(
-            f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {output} holds the model as it is now: {following}"
-        )
+        talk(f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {saver.state}")
+        if saver.saved:
+            talk(f"Next: {following}")
         raise
     except DivergedError:
-        talk(f"{output} holds the model after epoch {saver.epochs}." if saver.epochs else f"{output} was not written.")
+        talk(saver.state)
         raise
     figures = {"model": str(output), **model.training_}
     if as_json:
         print_json(figures)
         return
-    print(f"{_figures(figures)}, after {figures['epochs']} epochs in {figures['seconds']:.0f} s")
+    print(_summary(figures))
     print(f"Saved {output}. Next: {following}")
 
 
-def _figures(figures: dict[str, Any]) -> str:
-    train = f"{figures['loss']:.4f} nats per character in training"
-    return f"{train}, {figures['val_loss']:.4f} in validation" if "val_loss" in figures else train
+def _check_output(output: Path, files: list[str]) -> None:
+    """Refuse now what would fail after the first epoch, or destroy the text."""
+    try:
+        check_target(output)
+    except SaveError as error:
+        raise UsageError(str(error)) from None
+    for file in files:
+        if file != "-" and output.exists() and Path(file).exists() and output.samefile(file):
+            raise UsageError(say(f"--output {output}", "the model would replace the text it is trained on"))
 
 
-app.command("text")(guarded(with_options(text, options_of(LanguageModel, without={"verbose"}))))
+def _summary(figures: dict[str, Any]) -> str:
+    losses = f"train {figures['loss']:.4f}"
+    if "val_loss" in figures:
+        losses += f", validation {figures['val_loss']:.4f}"
+    return f"{losses} nats per character after {figures['epochs']} epochs in {figures['seconds']:.1f} s"
+
+
+app.command("text")(
+    guarded(with_options(text, options_of(LanguageModel, panel="Network and training", without={"verbose"})))
+)

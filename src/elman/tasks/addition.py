@@ -33,7 +33,7 @@ class BinaryAdderParams(TaskParams):
     hidden: Annotated[int, msgspec.Meta(ge=1, le=65_536)]
     bits: Annotated[int, msgspec.Meta(ge=1, le=62)]
     examples: Annotated[int, msgspec.Meta(ge=1, le=10**8)]
-    lr: Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+    lr: Annotated[float, msgspec.Meta(gt=0)]
     random_state: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
 
 
@@ -63,8 +63,8 @@ class BinaryAdder(Task):
     """A network that learns to add from examples, one at a time.
 
     A recurrent layer of sigmoid units, one sigmoid output, squared error and plain gradient descent. All weights start
-    evenly spread over [−1, 1], as this lesson has always had it, biases at 0: so all of the seeds 0 to 44 learn all sums
-    of 7-bit numbers from 10,000 examples. With the library's own, smaller first weights one seed in four needs more.
+    evenly spread over [−1, 1], as this lesson has always had it, biases at 0: so all of the seeds 0 to 44 learn all
+    sums of 7-bit numbers from 10,000 examples. From the library's own, smaller first weights 9 of the 45 did not.
 
     Args:
         hidden: units of the recurrent layer.

@@ -126,7 +126,7 @@ class Task:
             return msgspec.convert(plain, self.Params)
         except msgspec.ValidationError as error:
             reason, _, name = str(error).removesuffix("`").partition(" - at `$.")
-            expected = reason.removeprefix("Expected ").replace("`", "")
+            expected = reason.removeprefix("Expected ").partition(", got")[0].replace("`", "")
             got = repr(plain.get(name))
             raise UsageError(say(type(self).__name__, f"{name} is not accepted", expected=expected, got=got)) from None
 

@@ -19,6 +19,7 @@ from elman.model import Sequential
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.sampling import Sampler
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
+from elman.training import progress
 from elman.training.batches import StreamBatches
 from elman.training.callbacks import Callback
 from elman.training.history import History
@@ -48,7 +49,7 @@ class LanguageModelParams(TaskParams):
     batch: _Count
     steps: _Count
     epochs: _Count
-    lr: Annotated[float, msgspec.Meta(gt=0, lt=1e6)]
+    lr: Annotated[float, msgspec.Meta(gt=0)]
     clip: Annotated[float, msgspec.Meta(ge=0)] | None
     val_split: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     random_state: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
@@ -136,15 +137,16 @@ class LanguageModel(Task):
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
         params = self._checked_params()
+        progress.make(self.verbose)  # refused before anything is changed
         text = _joined(text)
         if len(text) < 2:
             what = f"the text has {len(text)} characters" if text else "the text is empty"
             raise DataError(say("fit", what, expected="at least 2 characters"))
         vocabulary = Vocabulary.from_text(text)
+        model = self._new_model(vocabulary.to_dict())
         ids = vocabulary.encode(text)
         train, validation = _split(ids, params.val_split)
         batches = _streams(train, batch=params.batch, steps=params.steps)
-        model = self._new_model(vocabulary.to_dict())
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
@@ -241,7 +243,7 @@ class LanguageModel(Task):
             if "\n" in symbols:
                 ids = self.vocabulary_.encode("\n")
             else:
-                ids = rng.integers(1, self.vocabulary_.size, 1)
+                ids = rng.integers(1, self.vocabulary_.size, 1, np.int32)
                 if length:
                     yield symbols[int(ids[0]) - 1]
                 length -= 1
@@ -252,7 +254,7 @@ class LanguageModel(Task):
                 logits, state = self.model_.step(ids, state)
                 token = sampler.choose(logits, uniform)
                 yield symbols[token - 1]
-                ids = np.array([token])
+                ids = np.array([token], np.int32)
             length -= 256
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:

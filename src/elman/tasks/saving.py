@@ -19,7 +19,8 @@ class SaveEachEpoch(Callback):
         path: the model file.
 
     Attributes:
-        epochs: how many finished epochs have been saved.
+        epochs: how many finished epochs there are.
+        saved: whether this training has written the file.
 
     Example:
         >>> import tempfile
@@ -36,12 +37,23 @@ class SaveEachEpoch(Callback):
         self.task = task
         self.path = path
         self.epochs = 0
+        self.saved = False
+        self._within = False
+
+    @property
+    def state(self) -> str:
+        """A sentence about what the file holds."""
+        if not self.saved:
+            return f"{self.path} was not written."
+        when = "as it is now" if self._within else f"as it was after epoch {self.epochs}"
+        return f"{self.path} holds the model {when}."
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Save a finished epoch."""
         self.task.save(self.path)
-        self.epochs = epoch + 1
+        self.epochs, self.saved, self._within = epoch + 1, True, False
 
     def on_interrupt(self, signum: int | None) -> None:
         """Save what the last finished batch has left."""
         self.task.save(self.path)
+        self.saved = self._within = True
