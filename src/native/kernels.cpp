@@ -5,6 +5,7 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "cells/rnn.h"
+#include "embedding.h"
 #include "linear.h"
 #include "recurrence.h"
 
@@ -34,6 +35,7 @@ constexpr Kernels<T> make_kernels() {
           Linear<T>::weights_scratch,
           Linear<T>::weights,
           cross_entropy<T>,
+          add_rows<T>,
           elementwise<T>};
 }
 

@@ -54,6 +54,14 @@ bool interrupted() {
   return PyErr_CheckSignals() != 0;
 }
 
+void check_ids(const int64_t* ids, int64_t count, int64_t end, const char* what) {
+  for (int64_t n = 0; n < count; ++n)
+    if (ids[n] < 0 || ids[n] >= end)
+      throw nb::value_error(("native core: " + std::string(what) + " out of range, expected 0 to " + std::to_string(end - 1) +
+                             ", got " + std::to_string(ids[n]) + " at position " + std::to_string(n))
+                                .c_str());
+}
+
 template <class F>
 void run(long parts, F&& part_of) {
   run_parts(
@@ -173,12 +181,7 @@ class Recurrence {
     v.x = address(x, "x", {rows, inputs_});
     v.ids = address(ids, "ids", {rows});
     v.batch = batch_.of(lengths.data(), sequences);
-    if (v.ids)
-      for (int64_t n = 0; n < rows; ++n)
-        if (v.ids[n] < 0 || v.ids[n] >= inputs_)
-          throw nb::value_error(("native core: token id out of range, expected 0 to " + std::to_string(inputs_ - 1) +
-                                 ", got " + std::to_string(v.ids[n]) + " at position " + std::to_string(n))
-                                    .c_str());
+    if (v.ids) check_ids(v.ids, rows, inputs_, "token id");
     v.h0 = address(h0, "h0", {sequences, hidden_});
     v.c0 = address(c0, "c0", {sequences, hidden_});
     require(!c0 || kernel_->layout.has_cell_state, "c0 belongs to cells with a cell state");
@@ -342,11 +345,7 @@ double cross_entropy(In<T> logits, Ids targets, Maybe<In<T>> weights, double sca
   v.weights = address(weights, "weights", {v.rows});
   v.d_logits = address(d_logits, "d_logits", {v.rows, v.classes});
   v.scale = scale;
-  for (long i = 0; i < v.rows; ++i)
-    if (v.targets[i] < 0 || v.targets[i] >= v.classes)
-      throw nb::value_error(("native core: target out of range, expected 0 to " + std::to_string(v.classes - 1) + ", got " +
-                             std::to_string(v.targets[i]) + " at position " + std::to_string(i))
-                                .c_str());
+  check_ids(v.targets, v.rows, v.classes, "target");
   std::vector<double> losses(static_cast<size_t>(v.rows));
   v.losses = losses.data();
   const double operations = 20.0 * static_cast<double>(v.rows) * static_cast<double>(v.classes);
@@ -357,6 +356,22 @@ double cross_entropy(In<T> logits, Ids targets, Maybe<In<T>> weights, double sca
   double sum = 0;
   for (const double loss : losses) sum += loss;
   return sum;
+}
+
+// d_weight[ids[n]] += dy[n], in the order of n.
+template <class T>
+void add_rows(Ids ids, In<T> dy, Out<T> d_weight) {
+  require(ids.ndim() == 1 && d_weight.ndim() == 2, "ids must be a vector and d_weight a matrix");
+  RowsViews<T> v{};
+  v.rows = static_cast<long>(ids.shape(0));
+  v.columns = static_cast<long>(d_weight.shape(1));
+  v.ids = ids.data();
+  v.dy = address(dy, "dy", {v.rows, v.columns});
+  v.d_weight = d_weight.data();
+  check_ids(v.ids, v.rows, static_cast<int64_t>(d_weight.shape(0)), "token id");
+  const double operations = static_cast<double>(v.rows) * static_cast<double>(v.columns);
+  const Unlocked unlocked(operations);
+  run(parts_for(operations, v.columns), [&](long part, long count) { kernels<T>().add_rows(v, part, count); });
 }
 
 template <class T>
@@ -391,6 +406,7 @@ void bind(nb::module_& m, const char* suffix) {
            one("d_weight"), one("d_bias"));
   m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
         maybe("d_logits"));
+  m.def("add_rows", &add_rows<T>, one("ids"), one("dy"), one("d_weight"));
   m.def("elementwise", &elementwise<T>, nb::arg("function"), one("x"), one("y"));
 }
 

@@ -111,6 +111,14 @@ struct CrossEntropyViews {
   T* d_logits;       // or null
 };
 
+template <class T>
+struct RowsViews {
+  long rows, columns;
+  const int64_t* ids;
+  const T* dy;
+  T* d_weight;
+};
+
 // Shape of one cell's tape and weights for one instruction set.
 struct CellLayout {
   int gates, blocks, first_recurrent;
@@ -143,6 +151,7 @@ struct Kernels {
   long (*linear_weights_scratch)(const LinearViews<T>&);
   void (*linear_weights)(const LinearViews<T>&, long part, long parts, Scratch);
   void (*cross_entropy)(const CrossEntropyViews<T>&, long part, long parts);
+  void (*add_rows)(const RowsViews<T>&, long part, long parts);
   void (*elementwise)(int activation, const T* x, T* y, long n);  // tanh, sigmoid; kIdentity is exp
 };
 

@@ -13,7 +13,9 @@ from elman.ragged import Ragged
 
 __all__ = ["Embedding", "EmbeddingTape"]
 
-_STD = 0.1
+# As torch draws it. With 0.1 a 2x128 LSTM on Tiny Shakespeare stood at 1.75 nats per character after three epochs,
+# with 1 at 1.64: Adam moves every weight by about the learning rate, whatever its size.
+_STD = 1.0
 
 
 class EmbeddingTape(NamedTuple):
@@ -64,7 +66,7 @@ class Embedding(Layer):
         return {"weight": (self.vocab_size, self.units)}
 
     def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
-        """Draw first values from a normal distribution with standard deviation 0.1."""
+        """Draw first values from a normal distribution with standard deviation 1."""
         return {"weight": rng.normal(0.0, _STD, (self.vocab_size, self.units))}
 
     def output_size(self, input_size: int) -> int:

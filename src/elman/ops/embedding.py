@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.ops.core import native
 from elman.ops.weights import Weights
+from elman.ops.workspace import current
 
 __all__ = ["backward", "forward"]
 
@@ -25,7 +27,10 @@ def forward(ids: Array, weights: Weights) -> Array:
     Returns:
         (N, F).
     """
-    rows: Array = weights["weight"][ids]
+    weight = weights["weight"]
+    rows: Array = current().take((len(ids), weight.shape[1]), weight.dtype)
+    # Ids are checked where they enter; "wrap" is the mode that checks nothing and so copies straight into `out`.
+    np.take(weight, ids, axis=0, out=rows, mode="wrap")
     return rows
 
 
@@ -37,4 +42,8 @@ def backward(dy: Array, ids: Array, grads: Mapping[str, Array]) -> None:
         ids: (N,) as in `forward`.
         grads: the gradient of weight is added into this.
     """
-    np.add.at(grads["weight"], ids, dy)
+    d_weight = grads["weight"]
+    if native is not None and d_weight.dtype in (np.float32, np.float64):
+        native.add_rows(np.ascontiguousarray(ids, np.int64), np.ascontiguousarray(dy, d_weight.dtype), d_weight)
+    else:
+        np.add.at(d_weight, ids, dy)
