@@ -1,6 +1,6 @@
 """The binary adder, microseconds per example: the taught NumPy loop, elman, and how many sums each gets right.
 
-    python -m benchmarks.adder [--seeds 5]
+Run as `python -m benchmarks.adder [--seeds 5]`.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """elman and torch side by side: one recurrent layer over the grid, then whole training steps.
 
-    python -m benchmarks.bench [--points small,mid] [--cells lstm] [--threads 2] [--rounds 11] [--name NAME]
+Run as `python -m benchmarks.bench [--points small,mid] [--cells lstm] [--threads 2] [--rounds 11] [--name NAME]`.
 
 Times are medians with half the width of the middle half; both sides run in one process, in turns, on the same number
 of threads, after their answers have been compared. The peak is the best float32 matrix product of the same run.
@@ -100,7 +100,9 @@ def training_steps(cells: list[str], rounds: int) -> list[dict[str, object]]:
     for kind in cells:
         timings = alternate(steps.prepare(kind), rounds=rounds)
         ours, theirs = timings["elman"], timings["torch"]
-        grid.add_row(kind, report.milliseconds(ours), report.milliseconds(theirs), f"{theirs.median / ours.median:.2f}x")
+        grid.add_row(
+            kind, report.milliseconds(ours), report.milliseconds(theirs), f"{theirs.median / ours.median:.2f}x"
+        )
         rows += [{"step": "char 2x128", "cell": kind, "who": who, **t.as_dict()} for who, t in timings.items()]
     report.console.print(grid)
     return rows

@@ -1,9 +1,8 @@
 """Tiny Shakespeare, character by character: elman and torch, epoch after epoch in turns.
 
-    python -m benchmarks.shakespeare [--cell lstm] [--epochs 6] [--data input.txt]
-
-Both train the same net (2 x 128, batch 50, 50 steps, carried state, Adam 2e-3, clip 5) on the first 90 % of the text and
-are scored on the rest as one stream from the zero state. An epoch's time is that of its training windows.
+Run as `python -m benchmarks.shakespeare [--cell lstm] [--epochs 6] [--data input.txt]`. Both train the same net (2 x 128,
+batch 50, 50 steps, carried state, Adam 2e-3, clip 5) on the first 90 % of the text and are scored on the rest as one
+stream from the zero state. An epoch's time is that of its training windows.
 """
 
 import argparse
@@ -109,7 +108,9 @@ def main() -> None:
     )  # fmt: skip
     model.fit(text, callbacks=[turns])
     ratio = sorted(a / b for a, b in zip(turns.seconds, other.seconds, strict=True))[options.epochs // 2]
-    report.console.print(f"{options.cell}: median time {ratio:.3f} of torch's; validation {turns.losses[-1]:.4f} nats/char")
+    report.console.print(
+        f"{options.cell}: median time {ratio:.3f} of torch's; validation {turns.losses[-1]:.4f} nats/char"
+    )
     rows = [
         {"cell": options.cell, "who": who, "seconds": side.seconds, "validation": side.losses}
         for who, side in (("elman", turns), ("torch", other))

@@ -48,7 +48,8 @@ CLASSICS = (
     "store gates f, i for i, f",
 )
 
-REFERENCE, LSTM, OPTIMIZERS = "ops/reference.py", "cells/lstm.py", "training/optimizers.py"
+REFERENCE, LSTM = "ops/reference.py", "cells/lstm.py"
+LOOP, OPTIMIZERS = "training/loop.py", "training/optimizers.py"
 
 CLASSIC_PATCHES = (
     (Patch(REFERENCE, "d_ax[rows], d_ah[rows] = d_ax_t, d_ah_t", "d_ax[rows], d_ah[rows] = d_ax_t * (t > 0), d_ah_t"),),
@@ -62,7 +63,17 @@ CLASSIC_PATCHES = (
     ),
 )
 
-TRAINING: tuple[Mutant, ...] = ()
+TRAINING = (
+    Mutant(
+        "forget to carry the state", "Python", (Patch(LOOP, "(batch, state=state, rng", "(batch, state=None, rng"),)
+    ),
+    Mutant(
+        "forget Adam's first bias correction",
+        "Python",
+        (Patch(OPTIMIZERS, "self.learning_rate / (1.0 - self.beta_1**self.steps)", "self.learning_rate"),),
+    ),
+    Mutant("clip to another norm than torch", "Python", (Patch(OPTIMIZERS, "/ (norm + 1e-6)", "/ norm"),)),
+)
 
 
 class Verdict(NamedTuple):
@@ -130,7 +141,8 @@ def mutants(control: Path, workshop: Path) -> Iterator[tuple[str, str, Path]]:
 def main() -> int:
     """Run everything; return the exit code."""
     console = Console()
-    table = Table("where", "planted bug", "tests", "first to fail")
+    table = Table("where", "planted bug", "tests")
+    table.add_column("first to fail", overflow="fold")
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="elman-mutants-") as folder:
         workshop = Path(folder)

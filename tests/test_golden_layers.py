@@ -29,9 +29,7 @@ def test_outputs_and_gradients_agree_with_torch(path, runner):
     x = Ragged(golden["x"], golden["lengths"])
 
     y, last, tape = runner.forward(cell, x, weights, state=state, tape=True)
-    dx, dstate, _ = runner.backward(
-        cell, golden["dy"], tape, weights, grads, dstate=dlast, want_dx=True, keep_dh=False
-    )
+    dx, dstate, _ = runner.backward(cell, golden["dy"], tape, weights, grads, dstate=dlast, want_dx=True, keep_dh=False)
 
     found = {"y": y, "dx": dx, **grads}
     for k in parts:
