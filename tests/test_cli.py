@@ -278,7 +278,7 @@ def test_info(trained, capsys, monkeypatch):
     assert facts["task"] == "language_model"
     assert facts["parameters"] == sum(w.size for w in model.model_.named_weights().values())
     assert facts["vocabulary"]["symbols"] == model.vocabulary_.symbols
-    assert [layer["name"] for layer in facts["layers"]] == ["lstm", "dense"]
+    assert [layer["name"] for layer in facts["layers"]] == ["embedding", "lstm", "dense"]
 
 
 def test_divergence_has_its_exit_code(text_file, tmp_path, capsys):
