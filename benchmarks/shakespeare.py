@@ -1,8 +1,8 @@
 """Tiny Shakespeare, character by character: elman and torch, epoch after epoch in turns.
 
-Run as `python -m benchmarks.shakespeare [--cell lstm] [--epochs 6] [--data input.txt]`. Both train the same net (2 x 128,
-batch 50, 50 steps, carried state, Adam 2e-3, clip 5) on the first 90 % of the text and are scored on the rest as one
-stream from the zero state. An epoch's time is that of its training windows.
+Run as `python -m benchmarks.shakespeare [--cell lstm] [--epochs 6] [--data input.txt]`. Both train the same net
+(2 x 128, batch 50, 50 steps, carried state, Adam 2e-3, clip 5) on the first 90 % of the text and are scored on the rest as
+one stream from the zero state. An epoch's time is that of its training windows.
 """
 
 import argparse
