@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -129,6 +130,16 @@ class TestGradients:
         assert weighted[0] == pytest.approx(copies[0], rel=1e-13)
         for name, gradient in weighted[1].items():
             np.testing.assert_allclose(gradient, copies[1][name], rtol=1e-10, atol=1e-13)
+
+    def test_a_weight_per_sequence_is_that_of_its_steps(self, rng):
+        model, x, y = make(), sequences(rng), [rng.normal(size=(n, 3)) for n in LENGTHS]
+        model.build(4, rng=0)
+        each = rng.random(5)
+        one = model.gradients(x, y, sample_weight=each)
+        two = model.gradients(x, y, sample_weight=[np.full(n, w) for n, w in zip(LENGTHS, each, strict=True)])
+        assert one[0] == two[0] != model.gradients(x, y)[0]
+        for name in one[1]:
+            bits(one[1][name], two[1][name])
 
     def test_class_weights_are_weights_of_targets(self, rng):
         x = sequences(rng)
@@ -349,22 +360,26 @@ class TestPredict:
         bits(model.parameters.flat, parameters)
 
     def test_many_threads_on_one_model_give_the_same_bits(self, rng):
-        model = self.model(rng)
-        inputs = [rng.normal(size=(3 + i, 20 + i, 4)) for i in range(4)]
+        model = self.model(rng, units=32)
+        inputs = [rng.normal(size=(3 + i, 40 + i, 4)) for i in range(4)]
         expected = [model.predict(x) for x in inputs]
-        wrong, start = [], threading.Barrier(4)
+        wrong, start, interval = [], threading.Barrier(4), sys.getswitchinterval()
 
         def work(i):
             start.wait()
-            for _ in range(60):
+            for _ in range(40):
                 if not np.array_equal(model.predict(inputs[i]), expected[i]):
                     wrong.append(i)
 
         threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        sys.setswitchinterval(1e-6)  # threads change places within a prediction, not between two
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+        finally:
+            sys.setswitchinterval(interval)
         assert wrong == [] and not any(thread.is_alive() for thread in threads)
 
 

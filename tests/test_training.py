@@ -79,11 +79,11 @@ def test_epoch_figures_are_means_over_targets_not_over_batches():
 
 def test_state_is_carried_and_reset_where_batches_say_so():
     engine = Engine([1.0] * 6)
-    loop.fit(engine, Batches([True, False, False]), SGD(0.1), epochs=2)
-    assert engine.states == [None, 0, 1, None, 3, 4]
-    engine = Engine([1.0] * 3, [1.0, 2.0, 3.0])
-    assert loop.evaluate(engine, Batches([True, False, False])) == {"loss": 1.0, "weight": 6.0}
-    assert engine.states == [None, 0, 1]
+    loop.fit(engine, Batches([True, False, True]), SGD(0.1), epochs=2)
+    assert engine.states == [None, 0, None, None, 3, None]
+    engine = Engine([1.0] * 4, [1.0, 2.0, 3.0, 4.0])
+    assert loop.evaluate(engine, Batches([True, False, False, True])) == {"loss": 1.0, "weight": 10.0}
+    assert engine.states == [None, 0, 1, None]
 
 
 def test_evaluation_stops_where_asked():
