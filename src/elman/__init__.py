@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from elman._version import __version__
+
 if TYPE_CHECKING:
     from elman import cells, errors, layers
     from elman.errors import ElmanError
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from elman.ragged import Ragged
     from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
     from elman.training import History
-
-__version__ = "0.1.0"
 
 # Public name -> (module, name in it); None stands for the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {

@@ -8,8 +8,8 @@ namespace elman {
 template <class T>
 const Kernels<T>& kernels();
 
-// Choose by name ("avx512", "avx2", "baseline"), or the best this machine has where name is empty. False if this machine
-// or this build does not have it.
+// Choose by name ("avx512", "avx2", "baseline"), or the best this machine has where name is empty. False if this
+// machine or this build does not have it.
 bool choose_isa(const char* name);
 
 // Position of a native cell in the tables, or -1.

@@ -1,6 +1,6 @@
 // All kernels for one instruction set: compiled once for each, with ELMAN_ISA naming the namespace.
 #ifndef ELMAN_MUTANT
-#define ELMAN_MUTANT 0
+#    define ELMAN_MUTANT 0
 #endif
 #include "cells/gru.h"
 #include "cells/lstm.h"
@@ -17,26 +17,26 @@ namespace ELMAN_ISA {
 
 template <class T>
 struct CellTable {
-  static constexpr CellKernels<T> cells[] = {
+    static constexpr CellKernels<T> cells[] = {
 #define ELMAN_CELL(name, Cell) Recurrence<T, Cell<T>>::kernels(),
 #include "cells.def"
 #undef ELMAN_CELL
-  };
+    };
 };
 
 template <class T>
 constexpr Kernels<T> make_kernels() {
-  return {ELMAN_TEXT(ELMAN_ISA),
-          Lanes<T>::count,
-          CellTable<T>::cells,
-          Linear<T>::pack,
-          Linear<T>::forward,
-          Linear<T>::backward,
-          Linear<T>::weights_scratch,
-          Linear<T>::weights,
-          cross_entropy<T>,
-          add_rows<T>,
-          elementwise<T>};
+    return {ELMAN_TEXT(ELMAN_ISA),
+            Lanes<T>::count,
+            CellTable<T>::cells,
+            Linear<T>::pack,
+            Linear<T>::forward,
+            Linear<T>::backward,
+            Linear<T>::weights_scratch,
+            Linear<T>::weights,
+            cross_entropy<T>,
+            add_rows<T>,
+            elementwise<T>};
 }
 
 extern const Kernels<float> kernels_float;

@@ -13,99 +13,99 @@ constexpr long kRowBlock = 128;
 // One operand x: its rows are packed as column blocks, once per row block.
 template <class T>
 struct OuterRight {
-  T* packed;  // kRowBlock * round_up(columns)
-  long columns;
+    T* packed;  // kRowBlock * round_up(columns)
+    long columns;
 };
 
 template <class T>
 constexpr long outer_scratch(long columns) {
-  return kRowBlock * round_up<T>(columns) * static_cast<long>(sizeof(T));
+    return kRowBlock * round_up<T>(columns) * static_cast<long>(sizeof(T));
 }
 
 template <class T>
 void pack_right(const OuterRight<T>& right, const T* const* rows, long n) {
-  constexpr long lanes = Lanes<T>::count;
-  T* to = right.packed;
-  for (long first = 0; first < right.columns; first += block_width<T>()) {
-    const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
-    const long vectors = (wide + lanes - 1) / lanes, last = wide - (vectors - 1) * lanes;
-    for (long k = 0; k < n; ++k) {
-      const T* from = rows[k] + first;
-      for (long v = 0; v + 1 < vectors; ++v) store(to + v * lanes, load(from + v * lanes));
-      store(to + (vectors - 1) * lanes, load_part(from + (vectors - 1) * lanes, last));
-      to += vectors * lanes;
+    constexpr long lanes = Lanes<T>::count;
+    T* to = right.packed;
+    for (long first = 0; first < right.columns; first += block_width<T>()) {
+        const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
+        const long vectors = (wide + lanes - 1) / lanes, last = wide - (vectors - 1) * lanes;
+        for (long k = 0; k < n; ++k) {
+            const T* from = rows[k] + first;
+            for (long v = 0; v + 1 < vectors; ++v) store(to + v * lanes, load(from + v * lanes));
+            store(to + (vectors - 1) * lanes, load_part(from + (vectors - 1) * lanes, last));
+            to += vectors * lanes;
+        }
     }
-  }
 }
 
 // Columns [0, valid) of da as a panel [k][lanes], and their sum onto bias (if any), row by row.
 template <class T>
 void pack_left(T* panel, const T* const* rows, long column, long n, long valid, T* bias) {
-  constexpr long lanes = Lanes<T>::count;
-  Vec<T> sum = {};
-  for (long k = 0; k < n; ++k) {
-    const Vec<T> v = load_part(rows[k] + column, valid);
-    store(panel + k * lanes, v);
-    sum += v;
-  }
-  if (bias) store_part(bias, load_part(bias, valid) + sum, valid);
+    constexpr long lanes = Lanes<T>::count;
+    Vec<T> sum = {};
+    for (long k = 0; k < n; ++k) {
+        const Vec<T> v = load_part(rows[k] + column, valid);
+        store(panel + k * lanes, v);
+        sum += v;
+    }
+    if (bias) store_part(bias, load_part(bias, valid) + sum, valid);
 }
 
 template <class T, int MR>
 ELMAN_INLINE void outer_tiles(const T* panel, const OuterRight<T>& right, long n, T* const* c) {
-  constexpr long lanes = Lanes<T>::count;
-  const T* b = right.packed;
-  for (long first = 0; first < right.columns; first += block_width<T>()) {
-    const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
-    const int nv = static_cast<int>((wide + lanes - 1) / lanes);
-    run_tile<T, kPanel, MR>(nv, &panel, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
-    b += n * nv * lanes;
-  }
+    constexpr long lanes = Lanes<T>::count;
+    const T* b = right.packed;
+    for (long first = 0; first < right.columns; first += block_width<T>()) {
+        const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
+        const int nv = static_cast<int>((wide + lanes - 1) / lanes);
+        run_tile<T, kPanel, MR>(nv, &panel, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
+        b += n * nv * lanes;
+    }
 }
 
 // d[m] += panel column m times right, for m < valid; d's rows are right.columns long.
 template <class T>
 void add_outer(const T* panel, long valid, const OuterRight<T>& right, long n, T* d) {
-  long left = valid, tiles = (valid + kTileRows - 1) / kTileRows;
-  for (long m = 0; m < valid; --tiles) {
-    const long mr = (left + tiles - 1) / tiles;
-    T* c[kTileRows];
-    for (long i = 0; i < mr; ++i) c[i] = d + (m + i) * right.columns;
-    switch (mr) {
-      case 1:
-        outer_tiles<T, 1>(panel + m, right, n, c);
-        break;
-      case 2:
-        outer_tiles<T, 2>(panel + m, right, n, c);
-        break;
+    long left = valid, tiles = (valid + kTileRows - 1) / kTileRows;
+    for (long m = 0; m < valid; --tiles) {
+        const long mr = (left + tiles - 1) / tiles;
+        T* c[kTileRows];
+        for (long i = 0; i < mr; ++i) c[i] = d + (m + i) * right.columns;
+        switch (mr) {
+            case 1:
+                outer_tiles<T, 1>(panel + m, right, n, c);
+                break;
+            case 2:
+                outer_tiles<T, 2>(panel + m, right, n, c);
+                break;
 #if defined(__AVX2__)
-      case 3:
-        outer_tiles<T, 3>(panel + m, right, n, c);
-        break;
+            case 3:
+                outer_tiles<T, 3>(panel + m, right, n, c);
+                break;
 #endif
 #if defined(__AVX512F__)
-      case 4:
-        outer_tiles<T, 4>(panel + m, right, n, c);
-        break;
-      case 5:
-        outer_tiles<T, 5>(panel + m, right, n, c);
-        break;
-      default:
-        outer_tiles<T, 6>(panel + m, right, n, c);
-        break;
+            case 4:
+                outer_tiles<T, 4>(panel + m, right, n, c);
+                break;
+            case 5:
+                outer_tiles<T, 5>(panel + m, right, n, c);
+                break;
+            default:
+                outer_tiles<T, 6>(panel + m, right, n, c);
+                break;
 #endif
+        }
+        m += mr;
+        left -= mr;
     }
-    m += mr;
-    left -= mr;
-  }
 }
 
 // The share of `count` things that falls to a part: contiguous and as even as it can be.
 struct Share {
-  long first, end;
+    long first, end;
 };
 ELMAN_INLINE Share share_of(long count, long part, long parts) {
-  return {count * part / parts, count * (part + 1) / parts};
+    return {count * part / parts, count * (part + 1) / parts};
 }
 
 }  // namespace ELMAN_ISA

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__AVX2__)
-#include <immintrin.h>
+#    include <immintrin.h>
 #endif
 
 #define ELMAN_UNROLL _Pragma("GCC unroll 16")
@@ -33,19 +33,19 @@ template <class T>
 struct Bits;
 template <>
 struct Bits<float> {
-  typedef int32_t Int;
+    typedef int32_t Int;
 };
 template <>
 struct Bits<double> {
-  typedef int64_t Int;
+    typedef int64_t Int;
 };
 
 template <class T>
 struct Lanes {
-  static constexpr int count = kVectorBytes / static_cast<int>(sizeof(T));
-  typedef T V __attribute__((vector_size(kVectorBytes), may_alias));
-  typedef T VUnaligned __attribute__((vector_size(kVectorBytes), may_alias, aligned(alignof(T))));
-  typedef typename Bits<T>::Int VInt __attribute__((vector_size(kVectorBytes), may_alias));
+    static constexpr int count = kVectorBytes / static_cast<int>(sizeof(T));
+    typedef T V __attribute__((vector_size(kVectorBytes), may_alias));
+    typedef T VUnaligned __attribute__((vector_size(kVectorBytes), may_alias, aligned(alignof(T))));
+    typedef typename Bits<T>::Int VInt __attribute__((vector_size(kVectorBytes), may_alias));
 };
 template <class T>
 using Vec = typename Lanes<T>::V;
@@ -54,81 +54,81 @@ using VecInt = typename Lanes<T>::VInt;
 
 template <class T>
 constexpr long round_up(long n) {
-  return (n + Lanes<T>::count - 1) / Lanes<T>::count * Lanes<T>::count;
+    return (n + Lanes<T>::count - 1) / Lanes<T>::count * Lanes<T>::count;
 }
 
 template <class T>
 ELMAN_INLINE Vec<T> load(const T* p) {
-  return *reinterpret_cast<const typename Lanes<T>::VUnaligned*>(p);
+    return *reinterpret_cast<const typename Lanes<T>::VUnaligned*>(p);
 }
 
 template <class T>
 ELMAN_INLINE void store(T* p, Vec<T> v) {
-  *reinterpret_cast<typename Lanes<T>::VUnaligned*>(p) = v;
+    *reinterpret_cast<typename Lanes<T>::VUnaligned*>(p) = v;
 }
 
 // The first n (1 to lanes) elements; the rest read as zero.
 template <class T>
 ELMAN_INLINE Vec<T> load_part(const T* p, long n) {
-  if (n == Lanes<T>::count) return load(p);
-  Vec<T> v = {};
-  memcpy(&v, p, static_cast<size_t>(n) * sizeof(T));
-  return v;
+    if (n == Lanes<T>::count) return load(p);
+    Vec<T> v = {};
+    memcpy(&v, p, static_cast<size_t>(n) * sizeof(T));
+    return v;
 }
 
 template <class T>
 ELMAN_INLINE void store_part(T* p, Vec<T> v, long n) {
-  if (n == Lanes<T>::count)
-    store(p, v);
-  else
-    memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
+    if (n == Lanes<T>::count)
+        store(p, v);
+    else
+        memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
 }
 
 template <class T>
 ELMAN_INLINE Vec<T> splat(T x) {
-  return x - Vec<T>{};
+    return x - Vec<T>{};
 }
 
 // a * b + c, rounded once where the instruction set has it. Written out because contraction is off: the compiler
 // must not fuse a product here and not there, or a row would get other bits in another tile.
 ELMAN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
+    return _mm512_fmadd_ps(a, b, c);
 #elif defined(__FMA__)
-  return _mm256_fmadd_ps(a, b, c);
+    return _mm256_fmadd_ps(a, b, c);
 #else
-  return a * b + c;
+    return a * b + c;
 #endif
 }
 
 ELMAN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 #if defined(__AVX512F__)
-  return _mm512_fmadd_pd(a, b, c);
+    return _mm512_fmadd_pd(a, b, c);
 #elif defined(__FMA__)
-  return _mm256_fmadd_pd(a, b, c);
+    return _mm256_fmadd_pd(a, b, c);
 #else
-  return a * b + c;
+    return a * b + c;
 #endif
 }
 
 // NaN in a gives b: callers that must keep NaN put it back.
 template <class T>
 ELMAN_INLINE Vec<T> max_of(Vec<T> a, Vec<T> b) {
-  return a > b ? a : b;
+    return a > b ? a : b;
 }
 
 template <class T>
 ELMAN_INLINE Vec<T> abs_of(Vec<T> x) {
-  typedef VecInt<T> I;
-  constexpr typename Bits<T>::Int mask = ~(static_cast<typename Bits<T>::Int>(1) << (8 * sizeof(T) - 1));
-  return (Vec<T>)((I)x & (I{} + mask));
+    typedef VecInt<T> I;
+    constexpr typename Bits<T>::Int mask = ~(static_cast<typename Bits<T>::Int>(1) << (8 * sizeof(T) - 1));
+    return (Vec<T>)((I)x & (I{} + mask));
 }
 
 template <class T>
 ELMAN_INLINE Vec<T> with_sign_of(Vec<T> magnitude, Vec<T> x) {
-  typedef VecInt<T> I;
-  constexpr typename Bits<T>::Int sign = static_cast<typename Bits<T>::Int>(1) << (8 * sizeof(T) - 1);
-  return (Vec<T>)((I)magnitude | ((I)x & (I{} + sign)));
+    typedef VecInt<T> I;
+    constexpr typename Bits<T>::Int sign = static_cast<typename Bits<T>::Int>(1) << (8 * sizeof(T) - 1);
+    return (Vec<T>)((I)magnitude | ((I)x & (I{} + sign)));
 }
 
 template <class T>
@@ -137,85 +137,85 @@ struct Exp;
 // (1.5e-8 in float, 3e-19 in double, found with 60-digit arithmetic).
 template <>
 struct Exp<float> {
-  static constexpr float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
-  static constexpr float log2e = 1.44269504088896341f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-  static constexpr float lowest = -87.33654f;  // e^lowest is the last normal number
-  static constexpr int mantissa = 23;
-  static constexpr int32_t one = 0x3f800000;
-  static ELMAN_INLINE Vec<float> q(Vec<float> r) {
-    Vec<float> s = splat(0.0013946048262718973986f);
-    s = fma(s, r, splat(0.0083663741116089129312f));
-    s = fma(s, r, splat(0.041666289790126214879f));
-    s = fma(s, r, splat(0.16666545251961229695f));
-    return fma(s, r, splat(0.50000000584809857629f));
-  }
+    static constexpr float shifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, kept in the low bits
+    static constexpr float log2e = 1.44269504088896341f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+    static constexpr float lowest = -87.33654f;  // e^lowest is the last normal number
+    static constexpr int mantissa = 23;
+    static constexpr int32_t one = 0x3f800000;
+    static ELMAN_INLINE Vec<float> q(Vec<float> r) {
+        Vec<float> s = splat(0.0013946048262718973986f);
+        s = fma(s, r, splat(0.0083663741116089129312f));
+        s = fma(s, r, splat(0.041666289790126214879f));
+        s = fma(s, r, splat(0.16666545251961229695f));
+        return fma(s, r, splat(0.50000000584809857629f));
+    }
 };
 template <>
 struct Exp<double> {
-  static constexpr double shifter = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double log2e = 1.4426950408889634074, ln2_high = 6.93147180369123816490e-01,
-                          ln2_low = 1.90821492927058770002e-10;
-  static constexpr double lowest = -708.396;
-  static constexpr int mantissa = 52;
-  static constexpr int64_t one = 0x3ff0000000000000;
-  static ELMAN_INLINE Vec<double> q(Vec<double> r) {
-    Vec<double> s = splat(2.092416293082498512e-9);
-    s = fma(s, r, splat(2.5108693710337421242e-8));
-    s = fma(s, r, splat(2.7557243823537179061e-7));
-    s = fma(s, r, splat(2.7557245279859227831e-6));
-    s = fma(s, r, splat(0.00002480158735905546808));
-    s = fma(s, r, splat(0.00019841269884956143127));
-    s = fma(s, r, splat(0.001388888888886779362));
-    s = fma(s, r, splat(0.0083333333333221489033));
-    s = fma(s, r, splat(0.041666666666666698755));
-    s = fma(s, r, splat(0.16666666666666675826));
-    return fma(s, r, splat(0.49999999999999999988));
-  }
+    static constexpr double shifter = 6755399441055744.0;  // 1.5 * 2^52
+    static constexpr double log2e = 1.4426950408889634074, ln2_high = 6.93147180369123816490e-01,
+                            ln2_low = 1.90821492927058770002e-10;
+    static constexpr double lowest = -708.396;
+    static constexpr int mantissa = 52;
+    static constexpr int64_t one = 0x3ff0000000000000;
+    static ELMAN_INLINE Vec<double> q(Vec<double> r) {
+        Vec<double> s = splat(2.092416293082498512e-9);
+        s = fma(s, r, splat(2.5108693710337421242e-8));
+        s = fma(s, r, splat(2.7557243823537179061e-7));
+        s = fma(s, r, splat(2.7557245279859227831e-6));
+        s = fma(s, r, splat(0.00002480158735905546808));
+        s = fma(s, r, splat(0.00019841269884956143127));
+        s = fma(s, r, splat(0.001388888888886779362));
+        s = fma(s, r, splat(0.0083333333333221489033));
+        s = fma(s, r, splat(0.041666666666666698755));
+        s = fma(s, r, splat(0.16666666666666675826));
+        return fma(s, r, splat(0.49999999999999999988));
+    }
 };
 
 // x = n ln 2 + r: returns 2^n and e^r - 1. x must lie in [lowest, 0].
 template <class T>
 ELMAN_INLINE void split_exp(Vec<T> x, Vec<T>* power, Vec<T>* less_one) {
-  typedef VecInt<T> I;
-  const Vec<T> shifted = fma(x, splat(Exp<T>::log2e), splat(Exp<T>::shifter));
-  const Vec<T> n = shifted - Exp<T>::shifter;
-  const Vec<T> r = fma(n, splat(-Exp<T>::ln2_low), fma(n, splat(-Exp<T>::ln2_high), x));
-  *less_one = fma(r * r, Exp<T>::q(r), r);
-  *power = (Vec<T>)(((I)shifted << Exp<T>::mantissa) + Exp<T>::one);
+    typedef VecInt<T> I;
+    const Vec<T> shifted = fma(x, splat(Exp<T>::log2e), splat(Exp<T>::shifter));
+    const Vec<T> n = shifted - Exp<T>::shifter;
+    const Vec<T> r = fma(n, splat(-Exp<T>::ln2_low), fma(n, splat(-Exp<T>::ln2_high), x));
+    *less_one = fma(r * r, Exp<T>::q(r), r);
+    *power = (Vec<T>)(((I)shifted << Exp<T>::mantissa) + Exp<T>::one);
 }
 
 template <class T>
 ELMAN_INLINE Vec<T> keep_nan(Vec<T> x, Vec<T> result) {
-  return x == x ? result : x;
+    return x == x ? result : x;
 }
 
 // e^x for x <= 0, at most 2 ULP; zero below `lowest`. The power multiplies last and exactly: an fma with it would pass
 // through a flushed denormal where the instruction set has none.
 template <class T>
 ELMAN_INLINE Vec<T> exp_of(Vec<T> x) {
-  Vec<T> power, less_one;
-  split_exp<T>(max_of<T>(x, splat(Exp<T>::lowest)), &power, &less_one);
-  const Vec<T> e = (less_one + T(1)) * power;
-  return keep_nan<T>(x, x < Exp<T>::lowest ? Vec<T>{} : e);
+    Vec<T> power, less_one;
+    split_exp<T>(max_of<T>(x, splat(Exp<T>::lowest)), &power, &less_one);
+    const Vec<T> e = (less_one + T(1)) * power;
+    return keep_nan<T>(x, x < Exp<T>::lowest ? Vec<T>{} : e);
 }
 
 // 1 / (1 + e^-x), at most 4 ULP wherever the result is a normal number. Taken from e^-|x| on both sides: from tanh
 // it would lose every digit below x = -15.
 template <class T>
 ELMAN_INLINE Vec<T> sigmoid(Vec<T> x) {
-  const Vec<T> e = exp_of<T>(-abs_of<T>(x));
-  const Vec<T> top = x < T(0) ? e : splat(T(1));
-  return keep_nan<T>(x, top / (e + T(1)));
+    const Vec<T> e = exp_of<T>(-abs_of<T>(x));
+    const Vec<T> top = x < T(0) ? e : splat(T(1));
+    return keep_nan<T>(x, top / (e + T(1)));
 }
 
 // tanh x = (1 - e^-2|x|) / (1 + e^-2|x|) with e^-2|x| - 1 kept exact near zero; at most 4 ULP, odd, tanh 0 = 0.
 template <class T>
 ELMAN_INLINE Vec<T> tanh_of(Vec<T> x) {
-  const Vec<T> minus = abs_of<T>(x) * T(-2);
-  Vec<T> power, less_one;
-  split_exp<T>(max_of<T>(minus, splat(Exp<T>::lowest)), &power, &less_one);
-  const Vec<T> expm1 = fma(power, less_one, power - T(1));
-  return keep_nan<T>(x, with_sign_of<T>((T(0) - expm1) / (expm1 + T(2)), x));
+    const Vec<T> minus = abs_of<T>(x) * T(-2);
+    Vec<T> power, less_one;
+    split_exp<T>(max_of<T>(minus, splat(Exp<T>::lowest)), &power, &less_one);
+    const Vec<T> expm1 = fma(power, less_one, power - T(1));
+    return keep_nan<T>(x, with_sign_of<T>((T(0) - expm1) / (expm1 + T(2)), x));
 }
 
 }  // namespace ELMAN_ISA

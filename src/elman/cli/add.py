@@ -33,14 +33,8 @@ def add(
     It learns from 10,000 sums of two numbers below 128, which takes about a second; then it adds numbers of any size.
     """
     if numbers and len(numbers) != 2:
-        raise UsageError(
-            say(
-                "elman add",
-                "it adds two numbers",
-                expected="A B, or none for the lesson",
-                got=f"{len(numbers)} numbers",
-            )
-        )
+        got = " ".join(map(str, numbers))
+        raise UsageError(say("elman add", "it adds two numbers", expected="A B, or none for the lesson", got=got))
     if model is not None:
         adder = load(model, task="addition")
     else:

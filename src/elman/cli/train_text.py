@@ -77,7 +77,8 @@ def _summary(figures: dict[str, Any]) -> str:
     losses = f"train {figures['loss']:.4f}"
     if "val_loss" in figures:
         losses += f", validation {figures['val_loss']:.4f}"
-    return f"{losses} nats per character after {figures['epochs']} epochs in {figures['seconds']:.1f} s"
+    epochs = "1 epoch" if figures["epochs"] == 1 else f"{figures['epochs']} epochs"
+    return f"{losses} nats per character after {epochs} in {figures['seconds']:.1f} s"
 
 
 app.command("text")(

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-import elman
 from elman import files
+from elman._version import __version__
 from elman.engines.native import Engine, find_loss, loss_layers
 from elman.errors import ModelFileError, NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
@@ -249,7 +249,7 @@ class Foundation:
         tensors: dict[str, Any] = dict(self.parameters.named())
         if self.history is not None:
             tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
-        files.save(path, tensors, files.Meta(version=elman.__version__, task="model", config=self.config()))
+        files.save(path, tensors, files.Meta(version=__version__, task="model", config=self.config()))
 
     @classmethod
     def from_file(cls, header: files.Header) -> Self:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from elman._version import __version__
 from elman.errors import UsageError, say
 
 __all__ = ["native", "note_slow_path", "set_threads", "show_config"]
@@ -95,8 +96,6 @@ def show_config() -> dict[str, Any]:
         >>> sorted(show_config())[:2]
         ['elman', 'instruction_set']
     """
-    from elman import __version__
-
     return {
         "elman": __version__,
         "python": platform.python_version(),

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 import msgspec
 import numpy as np
 
-import elman
 from elman import files
+from elman._version import __version__
 from elman.errors import DataError, ModelFileError, NotFittedError, UsageError, say
 from elman.model import Sequential
 from elman.training.history import History
@@ -79,7 +79,7 @@ class Task:
         tensors = self.model_.named_weights()
         tensors |= {f"history.{name}": column for name, column in self.history_.tensors().items()}
         meta = files.Meta(
-            version=elman.__version__,
+            version=__version__,
             task=self.task,
             config=msgspec.to_builtins(self._checked_params()),
             vocabulary=self._vocabulary(),

@@ -59,9 +59,9 @@ class LanguageModelParams(TaskParams):
 class LanguageModel(Task):
     """A recurrent network that predicts the next character of a text.
 
-    Characters are code points. The text is cut into `batch` parallel
-    streams; each step of training sees `steps` characters of every stream and goes on from the state where the step
-    before ended (truncated backpropagation through time, Williams & Peng 1990).
+    Characters are code points. The text is cut into `batch` parallel streams; each step of training sees `steps`
+    characters of every stream and goes on from the state where the step before ended (truncated backpropagation through
+    time, Williams & Peng 1990).
 
     Args:
         cell: rnn, lstm or gru.
@@ -270,8 +270,8 @@ class LanguageModel(Task):
             wrong = f"the text has {known.size - 1:,} different characters"
             raise DataError(say("LanguageModel", wrong, expected=f"at most {MAX_SIZE - 1:,}", cure="Is it text?"))
         recurrent = [_RECURRENT[params.cell](params.hidden, return_sequences=True) for _ in range(params.layers)]
-        # One-hot input learns slowly with Adam, which moves every weight alike: 2x128 LSTM, Tiny Shakespeare, six epochs:
-        # 1.73 nats per character; with 64 numbers per character 1.59.
+        # One-hot input learns slowly with Adam, which moves every weight alike: a 2x128 LSTM on Tiny Shakespeare was at
+        # 1.73 nats per character after six epochs, with 64 numbers per character at 1.59.
         embedding = [Embedding(known.size, params.embedding)] if params.embedding else []
         model = Sequential([*embedding, *recurrent, Dense(known.size)])
         model.compile(Adam(params.lr), "cross_entropy", clip=params.clip or None)
