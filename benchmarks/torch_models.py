@@ -8,17 +8,19 @@ MODULES = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class CharModel(nn.Module):
-    """One-hot characters, a stack of recurrent layers, one dense layer."""
+    """Characters, embedded or one-hot (embedding=0), a stack of recurrent layers, one dense layer."""
 
-    def __init__(self, kind: str, *, vocabulary: int, hidden: int = 128, layers: int = 2) -> None:
+    def __init__(self, kind: str, *, vocabulary: int, embedding: int = 0, hidden: int = 128, layers: int = 2) -> None:
         super().__init__()
         self.vocabulary = vocabulary
-        self.body = MODULES[kind](vocabulary, hidden, layers, batch_first=True)
+        self.embedding = nn.Embedding(vocabulary, embedding) if embedding else None
+        self.body = MODULES[kind](embedding or vocabulary, hidden, layers, batch_first=True)
         self.head = nn.Linear(hidden, vocabulary)
 
     def forward(self, ids: torch.Tensor, state):
         """Return logits (B, T, V) and the last state."""
-        y, state = self.body(nn.functional.one_hot(ids, self.vocabulary).float(), state)
+        x = nn.functional.one_hot(ids, self.vocabulary).float() if self.embedding is None else self.embedding(ids)
+        y, state = self.body(x, state)
         return self.head(y), state
 
 

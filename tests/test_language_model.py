@@ -244,6 +244,23 @@ def test_arguments_out_of_range_are_refused_by_fit(arguments, message):
     assert not hasattr(model, "model_")
 
 
+@pytest.mark.parametrize(("clip", "used"), [(5.0, 5.0), (0.25, 0.25), (0, None), (None, None)])
+def test_the_training_is_as_asked(clip, used):
+    model = tiny(clip=clip, lr=3e-3, layers=3, cell="gru", embedding=7, epochs=1).fit(ENGLISH).model_
+    assert model.clip == used and model.optimizer.learning_rate == 3e-3
+    assert [layer.type_name() for layer in model.layers] == ["embedding", "gru", "gru", "gru", "dense"]
+    assert model.named_weights()["gru.weight_ih"].shape == (36, 7)
+
+
+def test_without_embedding_characters_go_in_directly(tmp_path):
+    model = tiny(embedding=0, layers=2).fit(ENGLISH)
+    size = model.vocabulary_.size
+    assert [layer.type_name() for layer in model.model_.layers] == ["lstm", "lstm", "dense"]
+    assert model.model_.named_weights()["lstm.weight_ih"].shape == (48, size)
+    model.save(tmp_path / "m.elman")
+    assert load(tmp_path / "m.elman").score(ENGLISH) == model.score(ENGLISH)
+
+
 def test_numpy_numbers_are_numbers():
     model = tiny(hidden=np.int64(8), lr=np.float32(1e-3), epochs=1).fit(ENGLISH)
     assert model.model_.named_weights()["lstm.weight_hh"].shape == (32, 8)
@@ -303,6 +320,8 @@ def test_divergence_leaves_the_last_finite_epoch(tmp_path):
     [
         {"hidden": 10**9},
         {"hidden": 13},
+        {"embedding": 0},
+        {"embedding": -1},
         {"layers": 10**6},
         {"layers": 2},
         {"cell": "gru"},

@@ -40,6 +40,12 @@ def test_unseen_characters_become_unk_and_only_those(known, text):
     assert all(vocabulary.symbols[i - 1] == c for i, c in zip(ids, text, strict=True) if i)
 
 
+def test_of_all_code_points_only_the_known_have_an_id():
+    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    ids = Vocabulary.from_text("ac\u4e16").encode(everything)
+    assert np.flatnonzero(ids).tolist() == [ord("a"), ord("c"), 0x4E16]
+
+
 def test_zwj_family_is_five_code_points():
     assert len(Vocabulary.from_text("👩‍👩‍👧").encode("👩‍👩‍👧")) == 5
 
