@@ -272,4 +272,4 @@ def test_public_names():
 
 def test_import_loads_nothing():
     code = "import sys; import elman; print(sorted(m for m in sys.modules if m.startswith(('elman', 'numpy'))))"
-    assert run_python(code).stdout.strip() == "['elman']"
+    assert run_python(code).stdout.strip() == "['elman', 'elman._version']"
