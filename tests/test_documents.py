@@ -1,5 +1,7 @@
 """The documents do what they say: their code runs, both languages show the same, links lead somewhere."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -27,6 +29,19 @@ def blocks(name, language):
 
 def without_comments(code):
     return re.sub(r" *#.*", "", code)
+
+
+def modules():
+    """Return the names of all modules of the package."""
+    paths = sorted((ROOT / "src" / "elman").rglob("*.py"))
+    parts = (path.relative_to(ROOT / "src").with_suffix("").parts for path in paths if path.stem != "__main__")
+    return [".".join(part for part in names if part != "__init__") for names in parts]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @pytest.mark.parametrize("code", blocks("README.md", "python"))
