@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_PRIME = "The "
+
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for models and picture.")] = Path(
@@ -45,12 +47,12 @@ def demo(
     picture = _draw(model, output / "training-curve.png")
 
     _title("3. What it writes")
-    print("".join(model.sample(600, prime="\n", temperature=0.7, random_state=seed)).strip())
+    print(_PRIME + "".join(model.sample(600, prime=_PRIME, temperature=0.5, random_state=seed)).rstrip())
 
     _title("Next")
     print(f"Saved in {output}: adder.elman, pydoc.elman{picture}")
     adder_file, model_file = (shlex.quote(str(output / name)) for name in ("adder.elman", "pydoc.elman"))
-    print(f'  elman sample {model_file} --prime "The " --temperature 0.7')
+    print(f'  elman sample {model_file} --prime "{_PRIME}" --temperature 0.5')
     print(f"  elman info {model_file}")
     print(f"  elman add 1234567890123 9876543210987 -m {adder_file}")
     print("  elman train text YOUR-TEXT.txt -o model.elman")
