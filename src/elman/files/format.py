@@ -1,7 +1,8 @@
 """The safetensors container: named arrays behind a JSON header, checked before anything is allocated.
 
-A file is 8 bytes (the header's length, little-endian), the header, the arrays. The header is read here because the
-safetensors library takes duplicate names, and the arrays are written here because it scrambles transposed ones (0.8.0).
+A file is 8 bytes (the header's length, little-endian), the header, the arrays. The safetensors library writes it; it gets
+C-contiguous arrays, because it scrambles transposed ones (0.8.0). The header is read here because the library takes
+duplicate names, and a stranger's file is to be refused before anything is allocated.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from elman.errors import DataTypeError, ModelFileError, ResourceError, SaveError, say
 from elman.files.plain import listed, quoted, strict_json
 
-__all__ = ["MAX_HEADER", "Layout", "TensorInfo", "little_endian", "read_array", "read_layout", "write"]
+__all__ = ["MAX_HEADER", "Layout", "TensorInfo", "container", "little_endian", "read_array", "read_layout"]
 
 # Weights and histories are arrays, so 16 MiB of names and vocabulary is plenty; the library would allow 100 MB.
 MAX_HEADER = 16 * 2**20
@@ -92,34 +93,24 @@ def little_endian(array: npt.ArrayLike, *, name: str) -> npt.NDArray[Any]:
     return np.asarray(given, dtype=dtype, order="C")  # ascontiguousarray would turn shape () into (1,)
 
 
-def write(file: IO[bytes], tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write a container.
-
-    Arrays go by size of their item, then by name: so all are aligned, and equal models are equal bytes.
+def container(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+    """Give the bytes of a container; equal models are equal bytes.
 
     Args:
-        file: an open binary file.
         tensors: arrays as `little_endian` returns them.
         metadata: texts for the header.
 
     Raises:
         SaveError: if the header is longer than reading would accept.
     """
-    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
-    header: dict[str, Any] = {_METADATA: metadata}
-    stop = 0
-    for name in order:
-        array = tensors[name]
-        start, stop = stop, stop + array.nbytes
-        header[name] = {"dtype": _CODES[array.dtype], "shape": array.shape, "data_offsets": (start, stop)}
-    text = msgspec.json.encode(header)
-    text += b" " * (-len(text) % 8)
-    if len(text) > MAX_HEADER:
+    from safetensors.numpy import save  # here, because reading does without it
+
+    data = save(dict(tensors), dict(metadata))
+    length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER:
         limit = f"at most {MAX_HEADER:,} bytes"
-        raise SaveError(say("saving", "vocabulary and settings are too long", expected=limit, got=f"{len(text):,}"))
-    file.write(len(text).to_bytes(8, "little") + text)
-    for name in order:
-        file.write(tensors[name].data)
+        raise SaveError(say("saving", "vocabulary and settings are too long", expected=limit, got=f"{length:,}"))
+    return data
 
 
 def read_layout(file: IO[bytes], *, size: int, where: str) -> Layout:

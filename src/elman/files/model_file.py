@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from elman.errors import DataTypeError, ModelFileError, SaveError, UsageError, say
 from elman.files.durable import write_atomic
-from elman.files.format import TensorInfo, little_endian, read_array, read_layout, write
+from elman.files.format import TensorInfo, container, little_endian, read_array, read_layout
 from elman.files.plain import listed, not_plain, quoted, strict_json
 
 __all__ = ["FORMAT", "Header", "Meta", "open_model", "save"]
@@ -227,7 +227,7 @@ def save(
             cure = "What stood there before is untouched"
             raise SaveError(say(where, listed(wrongs), expected="finite weights", cure=cure))
     text = msgspec.json.encode(meta).decode()
-    write_atomic(path, lambda file: write(file, stored, {_KEY: text}))
+    write_atomic(path, container(stored, {_KEY: text}))
 
 
 def _open_regular(path: str | os.PathLike[str], *, where: str) -> int:
