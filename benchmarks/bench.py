@@ -2,8 +2,8 @@
 
 Run as `python -m benchmarks.bench [--points small,mid] [--cells lstm] [--threads 2] [--rounds 11] [--name NAME]`.
 
-Times are medians with half the width of the middle half; both sides run in one process, in turns, on the same number
-of threads, after their answers have been compared. The peak is the best float32 matrix product of the same run.
+Times are medians with half the width of the middle half; ratios are medians of ratios within a round. Both sides run in
+one process, in turns, on the same number of threads, after their answers have been compared.
 """
 
 import argparse
@@ -20,50 +20,45 @@ from elman.ops.weights import Weights
 DEFAULT_POINTS = "small,mid,large,ragged"
 
 
-def matrix_peak(size: int = 2048, rounds: int = 7) -> dict[str, float]:
-    """Measure GFLOP/s of a large float32 product by torch and by elman's own; the larger is the machine's peak."""
-    rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
-    left, right = torch.from_numpy(a), torch.from_numpy(b)
-    weights = Weights({"weight": b, "bias": np.zeros(size, np.float32)})
-    timings = alternate(
-        {"torch": lambda: torch.mm(left, right), "elman": lambda: linear.forward(a, weights, activation=None)},
-        rounds=rounds,
-    )
-    return {name: 2.0 * size**3 / timing.low / 1e9 for name, timing in timings.items()}
+class Product:
+    """A large float32 matrix product, by torch and by elman: what the machine can do at best."""
+
+    size = 2048
+    flops = 2.0 * size**3
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.a, self.b = (rng.standard_normal((self.size, self.size), dtype=np.float32) for _ in range(2))
+        self.left, self.right = torch.from_numpy(self.a), torch.from_numpy(self.b)
+        self.weights = Weights({"weight": self.b, "bias": np.zeros(self.size, np.float32)})
+
+    def by_torch(self) -> object:
+        """Multiply with torch."""
+        return torch.mm(self.left, self.right)
+
+    def by_elman(self) -> object:
+        """Multiply with the row-wise product of Dense."""
+        return linear.forward(self.a, self.weights, activation=None)
 
 
-def rows_of(
-    point: str, kind: str, what: str, timings: dict[str, Timing], flops: float, peak: float
-) -> list[dict[str, object]]:
-    """Turn the timings of one comparison into rows for JSON."""
-    return [
-        {
-            "point": point,
-            "cell": kind,
-            "pass": what,
-            "who": who,
-            **timing.as_dict(),
-            "gflops": round(flops / timing.median / 1e9, 2),
-            "of_peak": round(flops / timing.median / 1e9 / peak, 4),
-            "elman_is_faster_by": round(timing.median / timings["elman"].median, 3),
-        }
-        for who, timing in timings.items()
-    ]
+def gflops(flops: float, timing: Timing) -> float:
+    """Return billions of operations per second."""
+    return flops / timing.median / 1e9
 
 
 def layer_grid(points: list[str], cells: list[str], rounds: int) -> list[dict[str, object]]:
     """Time one layer over the grid; print a table and return its rows."""
-    peaks = matrix_peak()
-    peak = max(peaks.values())
-    best = ", ".join(f"{who} {value:.0f}" for who, value in peaks.items())
-    report.console.print(f"float32 matrix product, 2048 x 2048, GFLOP/s: {best}; peak {peak:.0f}")
+    product = Product()
+    peaks = alternate({"torch": product.by_torch, "elman": product.by_elman}, rounds=rounds)
+    best = ", ".join(f"{who} {gflops(product.flops, timing):.0f}" for who, timing in peaks.items())
+    report.console.print(f"float32 matrix product, {product.size} x {product.size}, GFLOP/s: {best}")
     for name in points:
         batch, length, inputs, hidden, reason, _ = recurrence.POINTS[name]
         report.console.print(f"{name}: B{batch} T{length} I{inputs} H{hidden}, {reason}")
     grid = report.table(
-        "one layer, float32, ms (forward+backward: weights' gradients, no dx)",
-        "point, cell, pass", "elman", "torch", "ratio", "GFLOP/s", "of peak", "torch's", "packed", "ratio",
+        "one layer, float32, ms; fwd+bwd gives the gradients of the weights, not of x; peak: torch's matrix product, "
+        "timed in turns with each row",
+        "point", "cell", "pass", "elman", "torch", "ratio", "GFLOP/s", "of peak", "torch's", "packed", "ratio",
     )  # fmt: skip
     rows: list[dict[str, object]] = []
     for point in points:
@@ -73,37 +68,56 @@ def layer_grid(points: list[str], cells: list[str], rounds: int) -> list[dict[st
                 ("fwd", case.forward, case.forward_flops),
                 ("fwd+bwd", case.both, case.both_flops),
             ):
-                timings = alternate(contestants, rounds=rounds)
-                rows += rows_of(point, kind, what, timings, flops, peak)
-                ours, theirs = timings["elman"], timings["torch"]
-                packed = timings.get("torch packed")
+                timings = alternate(contestants | {"peak": product.by_torch}, rounds=rounds)
+                peak = timings.pop("peak")
+                ours, theirs, packed = timings["elman"], timings["torch"], timings.get("torch packed")
+                of_peak = {who: peak.over(timing) * flops / product.flops for who, timing in timings.items()}
+                rows += [
+                    {
+                        "point": point,
+                        "cell": kind,
+                        "pass": what,
+                        "who": who,
+                        **timing.as_dict(),
+                        "gflops": round(gflops(flops, timing), 2),
+                        "of_peak": round(of_peak[who], 4),
+                        "over_elman": round(timing.over(ours), 3),
+                    }
+                    for who, timing in timings.items()
+                ]
                 grid.add_row(
-                    f"{point} {kind} {what}",
+                    point,
+                    kind,
+                    what,
                     report.milliseconds(ours),
                     report.milliseconds(theirs),
-                    f"{theirs.median / ours.median:.2f}x",
-                    f"{flops / ours.median / 1e9:.1f}",
-                    f"{flops / ours.median / 1e9 / peak:.0%}",
-                    f"{flops / theirs.median / 1e9 / peak:.0%}",
-                    report.milliseconds(packed) if packed else "",
-                    f"{packed.median / ours.median:.2f}x" if packed else "",
+                    f"{theirs.over(ours):.2f}x",
+                    f"{gflops(flops, ours):.0f}",
+                    f"{of_peak['elman']:.0%}",
+                    f"{of_peak['torch']:.0%}",
+                    report.milliseconds(packed),
+                    f"{packed.over(ours):.2f}x" if packed else "",
                 )
     report.console.print(grid)
-    return [{"peak_gflops": peaks}, *rows]
+    peak_rows = [{"product": who, "gflops": round(gflops(product.flops, t), 1)} for who, t in peaks.items()]
+    return [*peak_rows, *rows]
 
 
 def training_steps(cells: list[str], rounds: int) -> list[dict[str, object]]:
     """Time whole training steps of the character model; print a table and return its rows."""
-    grid = report.table("character model 2 x 128, B50 T50: forward, loss, backward, clip, Adam, ms",
-                        "cell", "elman", "torch", "ratio")  # fmt: skip
+    grid = report.table(
+        "character model 2 x 128, one-hot, B50 T50: forward, loss, backward, clip, Adam, ms",
+        "cell", "elman", "torch", "ratio",
+    )  # fmt: skip
     rows: list[dict[str, object]] = []
     for kind in cells:
         timings = alternate(steps.prepare(kind), rounds=rounds)
         ours, theirs = timings["elman"], timings["torch"]
-        grid.add_row(
-            kind, report.milliseconds(ours), report.milliseconds(theirs), f"{theirs.median / ours.median:.2f}x"
-        )
-        rows += [{"step": "char 2x128", "cell": kind, "who": who, **t.as_dict()} for who, t in timings.items()]
+        grid.add_row(kind, report.milliseconds(ours), report.milliseconds(theirs), f"{theirs.over(ours):.2f}x")
+        rows += [
+            {"step": "char 2x128", "cell": kind, "who": who, **t.as_dict(), "over_elman": round(t.over(ours), 3)}
+            for who, t in timings.items()
+        ]
     report.console.print(grid)
     return rows
 

@@ -15,6 +15,8 @@ from benchmarks.timing import Timing
 
 RESULTS = Path(__file__).parent / "results"
 console = Console()
+if console.width < 120:  # a table that folds cannot be compared line by line
+    console = Console(width=120)
 
 
 def machine() -> dict[str, object]:
@@ -33,17 +35,18 @@ def machine() -> dict[str, object]:
     }
 
 
-def milliseconds(timing: Timing) -> str:
+def milliseconds(timing: Timing | None) -> str:
     """Format a median and half the width of the middle half, in milliseconds."""
-    spread = (timing.high - timing.low) / 2 / timing.median
-    return f"{timing.median * 1e3:,.3g} ±{spread:.0%}"
+    return f"{timing.median * 1e3:#.3g} ±{timing.spread:.0%}" if timing else ""
 
 
 def table(title: str, *columns: str) -> Table:
-    """Make a table whose first column is text and whose others are numbers."""
+    """Make a table of texts, to the left, and numbers, to the right."""
     grid = Table(title=title, title_justify="left", header_style="bold")
-    for position, column in enumerate(columns):
-        grid.add_column(column, justify="left" if position == 0 else "right", no_wrap=True)
+    for column in columns:
+        grid.add_column(
+            column, justify="left" if column in ("point", "cell", "pass", "seed") else "right", no_wrap=True
+        )
     return grid
 
 

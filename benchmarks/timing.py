@@ -12,15 +12,31 @@ SETTLE_SECONDS = 0.02
 
 
 class Timing(NamedTuple):
-    """Seconds per call: the median over the rounds and the middle half of them."""
+    """Seconds per call in every round; those of one round were measured side by side.
 
-    median: float
-    low: float
-    high: float
+    A shared machine can be twice as slow for half a minute. So what is compared is compared round by round.
+    """
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The median over the rounds."""
+        return float(np.median(self.rounds))
+
+    @property
+    def spread(self) -> float:
+        """Half the width of the middle half of the rounds, relative to the median."""
+        low, high = np.percentile(self.rounds, (25, 75))
+        return float(high - low) / 2 / self.median
+
+    def over(self, other: "Timing") -> float:
+        """Return how many times as long as the other this takes: the median over the rounds."""
+        return float(np.median(np.divide(self.rounds, other.rounds)))
 
     def as_dict(self) -> dict[str, float]:
-        """Give microseconds, for JSON."""
-        return {f"{name}_us": round(value * 1e6, 2) for name, value in self._asdict().items()}
+        """Give the figures for JSON."""
+        return {"median_us": round(self.median * 1e6, 2), "spread": round(self.spread, 4)}
 
 
 def seconds(function: Callable[[], object], calls: int) -> float:
@@ -60,4 +76,4 @@ def alternate(
                 samples[name].append(seconds(contestants[name], calls[name]))
     finally:
         gc.enable()
-    return {name: Timing(*(float(np.percentile(values, q)) for q in (50, 25, 75))) for name, values in samples.items()}
+    return {name: Timing(tuple(values)) for name, values in samples.items()}
