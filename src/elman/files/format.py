@@ -1,8 +1,8 @@
 """The safetensors container: named arrays behind a JSON header, checked before anything is allocated.
 
 A file is 8 bytes (the length of the header, little-endian), the header, the arrays. The safetensors library writes it,
-from C-contiguous arrays, because it scrambles transposed ones (0.8.0). The header is read here because the library takes
-duplicate names, and a file from a stranger is to be refused before anything is allocated.
+from C-contiguous arrays, because it scrambles transposed ones (0.8.0). The header is read here, because the library
+takes duplicate names, and a file from a stranger is to be refused before anything is allocated.
 """
 
 from __future__ import annotations
