@@ -1,6 +1,7 @@
 """Print tables and keep results."""
 
 import json
+import math
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,10 @@ def machine() -> dict[str, object]:
 
 def milliseconds(timing: Timing | None) -> str:
     """Format a median and half the width of the middle half, in milliseconds."""
-    return f"{timing.median * 1e3:#.3g} ±{timing.spread:.0%}" if timing else ""
+    if timing is None:
+        return ""
+    value = timing.median * 1e3
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f} ±{timing.spread:.0%}"
 
 
 def table(title: str, *columns: str) -> Table:
