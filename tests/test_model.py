@@ -20,6 +20,7 @@ from elman.errors import (
     ResourceError,
     UsageError,
 )
+from elman.model.memory import batch_bytes
 from elman.ops.core import native
 from elman.ragged import Ragged
 from elman.training import SGD, Adam, Callback, StreamBatches
@@ -905,3 +906,26 @@ class TestKeeping:
         assert model.count_params() == 92_897 == sum(w.size for w in model.get_weights())
         make().summary()
         assert "not built" in capsys.readouterr().out
+
+
+def test_a_batch_larger_than_the_machine_is_refused_before_anything_is_made():
+    x, y = np.zeros((1, 400_000, 1), np.float32), np.zeros((1, 1))
+    model = elman.Sequential([layers.LSTM(65_536), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    said = r"fit: a batch of 400,000 steps needs 1\d{3}\.\d GB, expected at most the .* GB of this machine"
+    with pytest.raises(MemoryError, match=said):
+        model.fit(x, y)
+    assert not model.built
+
+
+def test_a_large_batch_is_announced(capsys, monkeypatch):
+    monkeypatch.setattr("elman.model.memory._WORTH_SAYING", 1000)
+    model = elman.Sequential([layers.GRU(3), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = [np.ones((n, 2)) for n in (5, 1, 7, 3)], np.zeros((4, 1))
+    model.fit(x, y, batch_size=2, rng=0)
+    # 7 + 5 steps; GRU: h, twice four blocks, dx; Dense: y and its gradient; 4 bytes each.
+    assert "a batch of 12 steps holds about 0.0 GB" in capsys.readouterr().err
+    assert batch_bytes(model.layers, input_size=2, n_steps=12, itemsize=4) == 12 * 4 * ((1 + 8) * 3 + 2 + 2)
+    model.fit(x, y, batch_size=2, verbose=0)
+    assert capsys.readouterr().err == ""

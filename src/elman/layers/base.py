@@ -106,6 +106,14 @@ class Layer:
         """
         return cls(**msgspec.structs.asdict(check_options(cls.Config, config)))
 
+    def kept_per_step(self, input_size: int) -> int:
+        """Count the numbers that training holds for every step of this layer, tape and gradients.
+
+        Args:
+            input_size: features that come in.
+        """
+        return 2 * self.output_size(input_size)
+
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shape of every parameter by name.
 

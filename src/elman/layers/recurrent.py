@@ -76,6 +76,11 @@ class Recurrent(Layer):
             gate_block(values["bias"], "f", order=cell.gates)[:] = 1
         return values
 
+    def kept_per_step(self, input_size: int) -> int:
+        """Count y, the cell state, the gates and their gradients, and dx; see `Layer.kept_per_step`."""
+        blocks = self.cell.n_gates + sum(self.cell.extras.values())
+        return (len(self.cell.states) + 2 * blocks) * self.units + input_size
+
     def output_size(self, input_size: int) -> int:
         """Give H."""
         return self.units

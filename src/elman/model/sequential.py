@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from elman.errors import DivergedError, UsageError, say
 from elman.model.data import Data, at_once, checked_state, read_data, read_input, split
 from elman.model.foundation import Foundation
+from elman.model.memory import check_memory
 from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import Batch, check_count, part_of
@@ -100,6 +101,7 @@ class Sequential(Foundation):
         Raises:
             DataError: if the data does not fit; the model is as it was.
             UsageError: if the model is not compiled, or an argument is out of range.
+            ResourceError: if a batch needs more memory than the machine has.
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
@@ -129,6 +131,14 @@ class Sequential(Foundation):
             )
         elif validation_split:
             data, held_out = split(data, validation_split)
+        check_memory(
+            self.layers,
+            input_size=data.input_size,
+            lengths=data.x.lengths,
+            batch_size=batch_size,
+            itemsize=self.dtype.itemsize,
+            quiet=verbose == 0,
+        )
         if not self.built:
             self._build(data.input_size, data.ids, seeds.init)
         return self.fit_batches(

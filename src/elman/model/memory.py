@@ -1,0 +1,75 @@
+"""How much memory a batch of training holds, said before it is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.errors import ResourceError, say
+from elman.layers import Layer
+
+__all__ = ["batch_bytes", "check_memory", "machine_bytes"]
+
+# From here on it is worth a line: a whole gigabyte for one batch.
+_WORTH_SAYING = 2**30
+
+
+def batch_bytes(layers: Sequence[Layer], *, input_size: int, n_steps: int, itemsize: int) -> int:
+    """Estimate the bytes that forward and backward hold for a batch, the weights not counted.
+
+    Args:
+        layers: of the model.
+        input_size: features that come in, or the number of token ids.
+        n_steps: sum of the lengths of the batch's sequences.
+        itemsize: bytes of a number.
+
+    Example:
+        >>> from elman import layers
+        >>> batch_bytes([layers.LSTM(256)], input_size=64, n_steps=100_000, itemsize=4)
+        1049600000
+    """
+    per_step, size = 0, input_size
+    for layer in layers:
+        per_step += layer.kept_per_step(size)
+        size = layer.output_size(size)
+    return per_step * n_steps * itemsize
+
+
+def machine_bytes() -> int:
+    """Give the memory that this process may fill: the machine's, or what its container allows."""
+    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
+    with contextlib.suppress(OSError, ValueError):  # "max" where the container sets none
+        limit = min(limit, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return limit
+
+
+def check_memory(
+    layers: Sequence[Layer], *, input_size: int, lengths: NDArray[np.int64], batch_size: int, itemsize: int, quiet: bool
+) -> None:
+    """Say what the largest batch will hold where it is much, and refuse what the machine does not have.
+
+    Args:
+        layers: of the model.
+        input_size: as for `batch_bytes`.
+        lengths: (n,) of all sequences.
+        batch_size: sequences per batch.
+        itemsize: bytes of a number.
+        quiet: print nothing.
+
+    Raises:
+        ResourceError: if the batch needs more than the whole machine; nothing has been allocated.
+    """
+    n_steps = int(np.sort(lengths)[-batch_size:].sum())
+    need, limit = batch_bytes(layers, input_size=input_size, n_steps=n_steps, itemsize=itemsize), machine_bytes()
+    cure = "Take a smaller batch_size, or cut the sequences into shorter ones"
+    if need > limit:
+        wrong = f"a batch of {n_steps:,} steps needs {need / 1e9:.1f} GB"
+        raise ResourceError(say("fit", wrong, expected=f"at most the {limit / 1e9:.1f} GB of this machine", cure=cure))
+    if need >= _WORTH_SAYING and not quiet:
+        print(f"fit: a batch of {n_steps:,} steps holds about {need / 1e9:.1f} GB. {cure}.", file=sys.stderr)
