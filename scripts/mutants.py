@@ -72,7 +72,11 @@ TRAINING = (
         "Python",
         (Patch(OPTIMIZERS, "self.learning_rate / (1.0 - self.beta_1**self.steps)", "self.learning_rate"),),
     ),
-    Mutant("clip to another norm than torch", "Python", (Patch(OPTIMIZERS, "/ (norm + 1e-6)", "/ norm"),)),
+    Mutant(
+        "clip to another norm than torch",
+        "Python",
+        (Patch(OPTIMIZERS, "coefficient = max_norm / (norm + 1e-6)", "coefficient = max_norm / norm"),),
+    ),
 )
 
 
@@ -132,8 +136,10 @@ def patched(package: Path, folder: Path, mutant: Mutant) -> Path:
 def mutants(control: Path, workshop: Path) -> Iterator[tuple[str, str, Path]]:
     """Yield where, what and the folder of each planted bug."""
     python = [Mutant(name, "Python", patches) for name, patches in zip(CLASSICS, CLASSIC_PATCHES, strict=True)]
-    for number, mutant in enumerate([*python, *TRAINING]):
-        yield mutant.where, mutant.name, patched(control, workshop / f"python{number}", mutant)
+    # All copies first: a patch that no longer fits is said at once, not after minutes.
+    copies = [patched(control, workshop / f"python{k}", mutant) for k, mutant in enumerate([*python, *TRAINING])]
+    for mutant, copy in zip([*python, *TRAINING], copies, strict=True):
+        yield mutant.where, mutant.name, copy
     for number, name in enumerate(CLASSICS, start=1):
         yield "C++", name, install(workshop / f"native{number}", workshop / "build", mutant=number)
 
