@@ -106,7 +106,7 @@ def run_tests(package: Path) -> Verdict:
     )  # fmt: skip
     if run.returncode not in (0, 1):  # neither green nor red: the tests could not run
         raise RuntimeError(f"pytest exited with {run.returncode}:\n{run.stdout[-3000:]}{run.stderr[-2000:]}")
-    failed = re.search(r"^FAILED (\S+)", run.stdout, re.MULTILINE)
+    failed = re.search(r"^FAILED ([^\s\[]+)", run.stdout, re.MULTILINE)
     return Verdict(run.returncode, failed[1].removeprefix("tests/") if failed else "", time.perf_counter() - start)
 
 
