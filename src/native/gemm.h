@@ -78,7 +78,7 @@ void tile(const T* const* a, long k_len, const T* b, const T* const* init, T* co
         }
     }
     const T* rows[MR];
-    ELMAN_UNROLL for (int m = 0; m < MR; ++m) rows[m] = a[m];
+    ELMAN_UNROLL for (int m = 0; m < MR; ++m) rows[m] = a[L == kRows ? m : 0];  // a panel is one pointer
     const T* const panel = a[0];
     for (long k = 0; k < k_len; ++k) {
         Vec<T> w[NV];
