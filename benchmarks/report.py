@@ -46,7 +46,7 @@ def milliseconds(timing: Timing | None) -> str:
 
 def table(title: str, *columns: str) -> Table:
     """Make a table of texts, to the left, and numbers, to the right."""
-    grid = Table(title=title, title_justify="left", header_style="bold")
+    grid = Table(title=title, title_justify="left", header_style="bold", min_width=min(len(title) + 2, 118))
     for column in columns:
         grid.add_column(
             column, justify="left" if column in ("point", "cell", "pass", "seed") else "right", no_wrap=True
