@@ -16,6 +16,7 @@ import pytest
 from shapes import CELL_VARIANTS, SHAPES, Problem, Shape, make_problem
 
 from elman.cells import numpy_namespace
+from elman.ops import flat as flat_ops
 from elman.ops import linear, losses, recurrence, reference
 from elman.ops.core import native
 from elman.ops.weights import Weights
@@ -190,3 +191,27 @@ def test_every_instruction_set(isa: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [1, 7, 4096, 70_001])
+def test_flat_work_has_the_bits_of_numpy(size: int, dtype: str, rng: np.random.Generator, monkeypatch) -> None:
+    flat, grads, m = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    v = rng.random(size).astype(dtype)
+    options = {"beta_1": 0.9, "beta_2": 0.99, "root_correction": 0.3, "epsilon": 1e-8, "step_size": 2e-3}
+    results, sums = [], []
+    for n_threads in (*THREADS, None):  # None is NumPy
+        if n_threads is None:
+            monkeypatch.setattr(flat_ops, "native", None)
+        else:
+            native.set_threads(n_threads)
+        arrays = [flat.copy(), m.copy(), v.copy()]
+        flat_ops.adam(arrays[0], grads, arrays[1], arrays[2], **options)
+        results.append(arrays)
+        sums.append(flat_ops.sum_of_squares(grads))
+    for other in results[:-1]:
+        for got, expected in zip(other, results[-1], strict=True):
+            np.testing.assert_array_equal(got, expected)
+    assert len(set(sums[:-1])) == 1
+    assert abs(sums[0] - sums[-1]) <= 1e-12 * sums[-1]
+    assert np.isnan(flat_ops.sum_of_squares(np.array([1, np.nan], dtype)))

@@ -7,6 +7,7 @@
 #include "cells/rnn.h"
 #include "embedding.h"
 #include "linear.h"
+#include "optimizer.h"
 #include "recurrence.h"
 
 namespace elman {
@@ -36,6 +37,8 @@ constexpr Kernels<T> make_kernels() {
             Linear<T>::weights,
             cross_entropy<T>,
             add_rows<T>,
+          adam<T>,
+          squares<T>,
             elementwise<T>};
 }
 

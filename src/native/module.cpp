@@ -380,6 +380,45 @@ void add_rows(Ids ids, In<T> dy, Out<T> d_weight) {
     run(parts_for(operations, v.columns), [&](long part, long count) { kernels<T>().add_rows(v, part, count); });
 }
 
+// One step of Adam over flat arrays.
+template <class T>
+void adam(Out<T> flat, In<T> grads, Out<T> m, Out<T> v, double beta_1, double beta_2, double root_correction,
+          double epsilon, double step_size) {
+    require(flat.ndim() == 1, "parameters must be a vector");
+    const int64_t count = static_cast<int64_t>(flat.shape(0));
+    AdamViews<T> views{count,
+                       flat.data(),
+                       address(grads, "grads", {count}),
+                       address(m, "m", {count}),
+                       address(v, "v", {count}),
+                       static_cast<T>(1.0 - beta_1),
+                       static_cast<T>(beta_2),
+                       static_cast<T>(1.0 - beta_2),
+                       static_cast<T>(root_correction),
+                       static_cast<T>(epsilon),
+                       static_cast<T>(step_size)};
+    const double operations = 20.0 * static_cast<double>(count);
+    const Unlocked unlocked(operations);
+    run(parts_for(operations, count), [&](long part, long parts) { kernels<T>().adam(views, part, parts); });
+}
+
+template <class T>
+double sum_of_squares(In<T> x) {
+    require(x.ndim() == 1, "x must be a vector");
+    const long count = static_cast<long>(x.shape(0));
+    std::vector<double> sums(static_cast<size_t>((count + kSquareBlock - 1) / kSquareBlock));
+    const SquaresViews<T> v{count, x.data(), sums.data()};
+    const double operations = 2.0 * static_cast<double>(count);
+    {
+        const Unlocked unlocked(operations);
+        run(parts_for(operations, static_cast<long>(sums.size())),
+            [&](long part, long parts) { kernels<T>().squares(v, part, parts); });
+    }
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+}
+
 template <class T>
 void elementwise(const std::string& function, In<T> x, Out<T> y) {
     const int code = function == "tanh" ? kTanh : function == "sigmoid" ? kSigmoid : function == "exp" ? kIdentity : -1;
@@ -413,6 +452,9 @@ void bind(nb::module_& m, const char* suffix) {
     m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
           maybe("d_logits"));
     m.def("add_rows", &add_rows<T>, one("ids"), one("dy"), one("d_weight"));
+    m.def("adam", &adam<T>, one("flat"), one("grads"), one("m"), one("v"), nb::arg("beta_1"), nb::arg("beta_2"),
+          nb::arg("root_correction"), nb::arg("epsilon"), nb::arg("step_size"));
+    m.def("sum_of_squares", &sum_of_squares<T>, one("x"));
     m.def("elementwise", &elementwise<T>, nb::arg("function"), one("x"), one("y"));
 }
 

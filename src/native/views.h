@@ -119,6 +119,25 @@ struct RowsViews {
     T* d_weight;
 };
 
+template <class T>
+struct AdamViews {
+    long count;
+    T* flat;
+    const T* grads;
+    T* m;
+    T* v;
+    T one_less_beta_1, beta_2, one_less_beta_2, root_correction, epsilon, step_size;
+};
+
+constexpr long kSquareBlock = 4096;
+
+template <class T>
+struct SquaresViews {
+    long count;
+    const T* x;
+    double* sums;  // one for each block
+};
+
 // Shape of one cell's tape and weights for one instruction set.
 struct CellLayout {
     int gates, blocks, first_recurrent;
@@ -153,6 +172,8 @@ struct Kernels {
     void (*linear_weights)(const LinearViews<T>&, long part, long parts, Scratch);
     void (*cross_entropy)(const CrossEntropyViews<T>&, long part, long parts);
     void (*add_rows)(const RowsViews<T>&, long part, long parts);
+    void (*adam)(const AdamViews<T>&, long part, long parts);
+    void (*squares)(const SquaresViews<T>&, long part, long parts);
     void (*elementwise)(int activation, const T* x, T* y, long n);  // tanh, sigmoid; kIdentity is exp
 };
 
