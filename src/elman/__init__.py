@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from elman._version import __version__
 
 if TYPE_CHECKING:
-    from elman import cells, errors, layers
+    from elman import cells, errors, inspection, layers, tasks, training
     from elman.errors import ElmanError
     from elman.model import Sequential
     from elman.ops.core import set_threads, show_config
@@ -35,10 +35,13 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Vocabulary": ("elman.tasks", "Vocabulary"),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
+    "inspection": ("elman.inspection", None),
     "layers": ("elman.layers", None),
     "load": ("elman.tasks", "load"),
     "set_threads": ("elman.ops.core", "set_threads"),
     "show_config": ("elman.ops.core", "show_config"),
+    "tasks": ("elman.tasks", None),
+    "training": ("elman.training", None),
 }
 
 __all__ = [
@@ -52,10 +55,13 @@ __all__ = [
     "__version__",
     "cells",
     "errors",
+    "inspection",
     "layers",
     "load",
     "set_threads",
     "show_config",
+    "tasks",
+    "training",
 ]
 
 
