@@ -298,6 +298,14 @@ def test_the_file_is_rewritten_after_each_epoch(tmp_path):
     assert [history for _, _, history in seen] == [losses[:1], losses[:2], losses]
 
 
+def test_weights_that_spoil_the_validation_are_a_divergence():
+    model = LanguageModel(layers=1, hidden=64, batch=10, steps=100, epochs=3, lr=2e37, random_state=0, verbose=0)
+    with pytest.warns(UserWarning, match="short"), pytest.raises(DivergedError, match="the validation loss became"):
+        model.fit("to be or not to be that is " * 30)
+    assert np.isfinite(model.model_.parameters.flat).all() and not model.history_.epoch
+    assert math.isfinite(model.score("to be or not")["nats_per_char"])
+
+
 def test_divergence_leaves_the_last_finite_epoch(tmp_path):
     path = tmp_path / "m.elman"
 

@@ -152,6 +152,28 @@ class TestDivergence:
         np.testing.assert_allclose(engine.parameters.flat, [0.9, 1.9], rtol=1e-15)
         assert len(saved) == 1 and np.isfinite(saved).all()
 
+    @pytest.mark.parametrize("bad", [math.nan, math.inf])
+    def test_a_validation_loss_that_is_not_finite(self, bad):
+        engine, log = Engine([4.0, 3.0, 2.0, 1.0]), Log()
+        figures = iter([{"val_loss": 5.0}, {"val_loss": bad}])
+        with pytest.raises(DivergedError, match=rf"the validation loss became {bad} at step 4 \(epoch 2\)") as caught:
+            loop.fit(
+                engine,
+                Batches([True] * 2),
+                SGD(0.1),
+                epochs=2,
+                callbacks=[log],
+                validate=lambda stopped: next(figures),
+            )
+        np.testing.assert_allclose(engine.parameters.flat, [0.9, 1.9], rtol=1e-15)
+        assert "after epoch 1" in str(caught.value) and caught.value.step == 4
+        assert [heard for heard in log.heard if heard[0] == "epoch"] == [("epoch", 0, {"loss": 3.5, "val_loss": 5.0})]
+
+    def test_an_accuracy_of_nothing_is_no_divergence(self):
+        validate = lambda stopped: {"val_loss": 0.0, "val_accuracy": math.nan}  # noqa: E731
+        history = loop.fit(Engine([1.0]), Batches([True]), SGD(0.1), validate=validate)
+        assert math.isnan(history.history["val_accuracy"][0])
+
     def test_the_optimizer_forgets_what_was_poisoned(self):
         optimizer = Adam(0.1)
         engine = Engine([4.0, 3.0, math.nan], grads=[0.5, math.nan, 0.5])

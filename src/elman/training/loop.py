@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -104,8 +104,8 @@ def fit(
         The history: epoch figures are Σ w·l / Σ w over all targets of the epoch.
 
     Raises:
-        DivergedError: if a loss, a norm or a parameter is not finite; the parameters are put back to
-            those after the last finite epoch.
+        DivergedError: if a loss, a norm, a parameter or the validation loss is not finite; the
+            parameters are put back to those after the last finite epoch.
         Interrupted: after a first signal.
         UsageError: if epochs or clip is out of range.
     """
@@ -125,6 +125,7 @@ def fit(
                 progress.end_batches()
                 if validate is not None:
                     logs |= validate(lambda: signals.received is not None)
+                run.keep_finite(epoch, logs)
                 run.stop_if_asked(signals)
                 run.history.add_epoch(logs)
                 progress.end_epoch(epoch, logs)
@@ -186,9 +187,9 @@ class _Run:
             if clip is not None:
                 norm = clip_global_norm(parameters, clip)
                 if not is_finite(norm):
-                    raise self.diverged(f"the gradient norm became {norm}", epoch, n_done, norm)
+                    raise self.diverged(f"the gradient norm became {norm}", epoch, self.steps + n_done + 1, norm)
             if not is_finite(loss):
-                raise self.diverged(f"the loss became {loss}", epoch, n_done, norm)
+                raise self.diverged(f"the loss became {loss}", epoch, self.steps + n_done + 1, norm)
             step(parameters)
             n_done += 1
             loss_sum += loss * weight
@@ -203,19 +204,28 @@ class _Run:
                 progress.update(epoch, n_done, loss_sum / weight_sum if weight_sum else 0.0)
         self.steps += n_done
         if not np.isfinite(parameters.flat).all():
-            raise self.diverged("a parameter became infinite or NaN", epoch, 0, norm)
-        np.copyto(self.finite, parameters.flat)
-        self.finite_epochs = epoch + 1
+            raise self.diverged("a parameter became infinite or NaN", epoch, self.steps, norm)
         logs = {"loss": loss_sum / weight_sum if weight_sum else 0.0}
         return logs | meter.results() if meter is not None else logs
 
-    def diverged(self, what: str, epoch: int, n_done: int, norm: float | None) -> DivergedError:
+    def keep_finite(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Take the parameters of an epoch as the last good ones, unless its validation says otherwise.
+
+        Finite parameters may still be so large that outputs are not; only the loss tells, as an
+        accuracy over nothing is NaN in good order.
+        """
+        loss = logs.get("val_loss", 0.0)
+        if not math.isfinite(loss):
+            raise self.diverged(f"the validation loss became {loss}", epoch, self.steps, None)
+        np.copyto(self.finite, self.engine.parameters.flat)
+        self.finite_epochs = epoch + 1
+
+    def diverged(self, what: str, epoch: int, step: int, norm: float | None) -> DivergedError:
         """Put the last finite parameters back and give the error that says so."""
         parameters = self.engine.parameters
         np.copyto(parameters.flat, self.finite)
         parameters.clock.ticks += 1
         self.optimizer.reset()  # its moments may hold what made the loss infinite
-        step = self.steps + n_done + 1
         losses = self.history.batches
         finite = losses[np.isfinite(losses)]
         last = f"the last finite loss was {finite[-1]:.6g}" if len(finite) else "no loss was finite"
