@@ -757,6 +757,17 @@ class TestBadInput:
             elman.Sequential([layer, layers.Dense(1)]).build(4)
         bits(first.predict(X), expected)
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+    def test_a_build_that_is_stopped_can_be_done_again(self, rng, monkeypatch, error):
+        model, expected = make(), make()
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr(layers.Dense, "init", lambda *_: (_ for _ in ()).throw(error))
+            model.build(4, rng=0)
+        assert not model.built and not any(layer.built for layer in model.layers)
+        for each in (model, expected):
+            each.build(4, rng=0)
+        bits(model.parameters.flat, expected.parameters.flat)
+
     def test_more_than_memory_is_said_before_it_is_taken(self):
         stack = [layers.LSTM(65_536, return_sequences=True, name=f"lstm{i}") for i in range(400)]
         with pytest.raises(ResourceError, match=r"not enough memory.* GB for"):
@@ -798,16 +809,32 @@ class TestKeeping:
 
     @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
     def test_a_copy_goes_on_by_itself_to_the_bit(self, rng, way):
-        model = self.trained(rng)
+        model, never_copied = (self.trained(np.random.default_rng(7)) for _ in range(2))
         again = way(model)
         y = rng.normal(size=(6, 3))
         bits(again.predict(X), model.predict(X))
-        before = model.parameters.flat.copy()
-        again.fit(X, y, epochs=2, verbose=0, rng=5)
+        before, history = model.parameters.flat.copy(), model.history.history
+        again.fit(X, y, epochs=2, verbose=0, rng=5, history=again.history)
         bits(model.parameters.flat, before)
-        model.fit(X, y, epochs=2, verbose=0, rng=5)  # Adam's moments came along
-        bits(again.parameters.flat, model.parameters.flat)
+        assert model.history.history == history
+        for each in (model, never_copied):
+            each.fit(X, y, epochs=2, verbose=0, rng=5)  # Adam's moments came along, and stayed
+        bits(model.parameters.flat, never_copied.parameters.flat)
+        bits(again.parameters.flat, never_copied.parameters.flat)
         assert not np.array_equal(model.parameters.flat, before)
+
+    def test_an_optimizer_in_two_models_is_refused_and_one_let_go_is_taken_up(self, rng):
+        optimizer, y = Adam(0.01), rng.normal(size=(6, 3))
+        one, two = (self.trained(rng, optimizer=optimizer) if i == 0 else make(per_step=False) for i in range(2))
+        two.compile(optimizer, "mse")
+        with pytest.raises(UsageError, match="optimizer 'adam': it belongs to another model"):
+            two.fit(X, y, verbose=0)
+        one.compile(optimizer, "mse")
+        one.fit(X, y, verbose=0)
+        assert optimizer.steps == 3
+        del one
+        two.fit(X, y, verbose=0)
+        assert optimizer.steps == 1
 
     def test_a_model_that_is_not_built_can_be_copied(self):
         model = make()

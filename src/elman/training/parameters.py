@@ -128,16 +128,17 @@ class Parameters:
         """
         parameters = cls(layers, input_size, dtype=dtype)
         size = input_size
-        bound: set[int] = set()
+        drawn: set[int] = set()
         for layer in layers:
-            if id(layer) not in bound:
-                bound.add(id(layer))
+            if rng is not None and id(layer) not in drawn:
+                drawn.add(id(layer))
                 weights = parameters.weights(layer)
-                if rng is not None:
-                    for name, values in layer.init(rng, size).items():
-                        weights[name][...] = values
-                layer.bind(weights)
+                for name, values in layer.init(rng, size).items():
+                    weights[name][...] = values
             size = layer.output_size(size)
+        # Drawing takes long and much memory; whatever stops it must leave no layer bound.
+        for layer in parameters._layers:
+            layer.bind(parameters.weights(layer))
         return parameters
 
     def weights(self, layer: Layer) -> Weights:
