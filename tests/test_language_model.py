@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from elman import files
-from elman.errors import DataError, DataTypeError, DivergedError, ModelFileError, NotFittedError, UsageError
+from elman.errors import (
+    DataError,
+    DataTypeError,
+    DivergedError,
+    ModelFileError,
+    NotFittedError,
+    ResourceError,
+    UsageError,
+)
+from elman.model import Sequential
 from elman.tasks import LanguageModel, SaveEachEpoch, language_model, load
 from elman.training.callbacks import Callback
 
@@ -93,6 +102,15 @@ def test_what_is_no_text_is_refused(text, kind, message):
     model = tiny()
     with pytest.raises(kind, match=message):
         model.fit(text)
+    assert not hasattr(model, "model_")
+
+
+def test_more_than_memory_is_refused_before_anything_is_made(english, monkeypatch):
+    monkeypatch.setattr("elman.model.memory.machine_bytes", lambda: 100_000)
+    monkeypatch.setattr(Sequential, "build", None)
+    model = LanguageModel(layers=1, hidden=16, batch=10, steps=20, verbose=0)
+    with pytest.raises(ResourceError, match=r"fit: a batch of 200 steps needs .* GB.* Take a smaller batch, steps or"):
+        model.fit(english)
     assert not hasattr(model, "model_")
 
 

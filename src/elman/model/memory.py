@@ -50,7 +50,14 @@ def machine_bytes() -> int:
 
 
 def check_memory(
-    layers: Sequence[Layer], *, input_size: int, lengths: NDArray[np.int64], batch_size: int, itemsize: int, quiet: bool
+    layers: Sequence[Layer],
+    *,
+    input_size: int,
+    lengths: NDArray[np.int64],
+    batch_size: int,
+    itemsize: int,
+    quiet: bool,
+    cure: str = "Take a smaller batch_size, or cut the sequences into shorter ones",
 ) -> None:
     """Say what the largest batch will hold where it is much, and refuse what the machine does not have.
 
@@ -61,13 +68,13 @@ def check_memory(
         batch_size: sequences per batch.
         itemsize: bytes of a number.
         quiet: print nothing.
+        cure: what the user can do about it.
 
     Raises:
         ResourceError: if the batch needs more than the whole machine; nothing has been allocated.
     """
     n_steps = int(np.sort(lengths)[-batch_size:].sum())
     need, limit = batch_bytes(layers, input_size=input_size, n_steps=n_steps, itemsize=itemsize), machine_bytes()
-    cure = "Take a smaller batch_size, or cut the sequences into shorter ones"
     if need > limit:
         wrong = f"a batch of {n_steps:,} steps needs {need / 1e9:.1f} GB"
         raise ResourceError(say("fit", wrong, expected=f"at most the {limit / 1e9:.1f} GB of this machine", cure=cure))

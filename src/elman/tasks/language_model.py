@@ -16,6 +16,7 @@ from elman import files
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import LAYERS, Dense, Embedding, Recurrent
 from elman.model import Sequential
+from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.sampling import Sampler
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
@@ -137,6 +138,7 @@ class LanguageModel(Task):
         Raises:
             DataError: if the text has fewer than two characters or holds lone surrogates.
             UsageError: if an argument is out of range.
+            ResourceError: if a batch needs more memory than the machine has.
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
@@ -151,6 +153,15 @@ class LanguageModel(Task):
         ids = vocabulary.encode(text)
         train, validation = _split(ids, params.val_split)
         batches = _streams(train, batch=params.batch, steps=params.steps)
+        check_memory(
+            model.layers,
+            input_size=vocabulary.size,
+            lengths=np.full(batches.n_streams, batches.steps),
+            batch_size=batches.n_streams,
+            itemsize=model.dtype.itemsize,
+            quiet=self.verbose == 0,
+            cure="Take a smaller batch, steps or hidden",
+        )
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
