@@ -105,7 +105,8 @@ class Lines(Progress):
 
     def __init__(self, stream: TextIO, *, interval: float = 5.0, every_epoch: bool = False) -> None:
         super().__init__()
-        self.stream, self.interval, self.every_epoch = stream, interval, every_epoch
+        self.stream: TextIO | None = stream
+        self.interval, self.every_epoch = interval, every_epoch
         self._last_line = -math.inf
 
     def _show(self, epoch: int, batch: int, loss: float, now: float) -> None:
@@ -120,9 +121,15 @@ class Lines(Progress):
             self._write(self._summary(epoch, logs, now), now)
 
     def _write(self, text: str, now: float) -> None:
+        if self.stream is None:
+            return
         self._last_line = now
         self.due = now + self.interval
-        print(text, file=self.stream, flush=True)
+        try:
+            print(text, file=self.stream, flush=True)
+        except OSError:
+            # Whoever read the log has left, or its disk is full: no reason to lose the training, and nobody to tell.
+            self.stream, self.due = None, math.inf
 
 
 class Bar(Progress):
