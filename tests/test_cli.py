@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -323,12 +324,71 @@ def test_a_reader_that_leaves_ends_it_quietly(trained):
     process.stderr.close()
 
 
+@pytest.mark.parametrize("words", [["info", "{model}"], ["--help"], ["info", "--help"], ["--version"]])
+def test_a_reader_that_is_gone_at_once_is_no_error(words, trained):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*ELMAN, *(word.format(model=trained) for word in words)], stdout=write, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_reader_of_the_log_that_leaves_does_not_stop_the_training(text_file, tmp_path):
+    model = tmp_path / "m.elman"
+    words = ["train", "text", str(text_file), "-o", str(model), "--epochs", "3", *TINY, "--batch", "500"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*ELMAN, *words], stderr=write, stdout=subprocess.PIPE, timeout=60)
+    os.close(write)
+    assert done.returncode == 0 and b"Saved" in done.stdout
+    assert load(model).training_["epochs"] == 3
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(closed, text_file, tmp_path):
+    def run(*words):
+        line = " ".join(shlex.quote(word) for word in [*ELMAN, *map(str, words)])
+        return subprocess.run(["sh", "-c", f"{line} {closed}"], capture_output=True, timeout=60)
+
+    done = run("train", "text", text_file, "-o", tmp_path / "m.elman", "--epochs", "1", *TINY)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    for words in (["info", tmp_path / "m.elman"], ["sample", tmp_path / "m.elman", "--length", "9"], ["--help"]):
+        done = run(*words)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr
+    assert run("info", tmp_path / "none").returncode == 2
+    assert load(tmp_path / "m.elman").training_["epochs"] == 1
+
+
+def test_a_closed_standard_input_is_no_text(tmp_path):
+    line = " ".join([*ELMAN, "train", "text", "-", "-o", str(tmp_path / "m.elman"), "<&-"])
+    done = subprocess.run(["sh", "-c", line], capture_output=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: standard input: it is closed")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["-q"]])
+def test_names_that_are_no_utf8(options, text_file, tmp_path):
+    model = os.fsencode(tmp_path) + b"/m\xff.elman"
+    words = [sys.executable, "-m", "elman", "train", "text", str(text_file), "-o", model, "--epochs", "1", *TINY]
+    done = subprocess.run([*words, *options], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert rb"m\udcff.elman" in done.stdout
+    done = subprocess.run([*ELMAN, "info", model], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([*ELMAN, "info", model + b"no"], capture_output=True, timeout=60)
+    assert done.returncode == 2 and rb"m\udcff.elmanno" in done.stderr
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-def test_a_full_disk_is_told(trained):
+@pytest.mark.parametrize("words", [["sample", "{model}"], ["--version"]])
+def test_a_full_disk_is_told(words, trained):
+    words = [word.format(model=trained) for word in words]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([*ELMAN, "sample", str(trained)], stdout=full, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run([*ELMAN, *words], stdout=full, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 6
-    assert b"No space left" in done.stderr and b"Traceback" not in done.stderr
+    assert done.stderr == b"error: output: No space left on device\n"
 
 
 def test_any_script_in_any_locale(tmp_path, capsys):

@@ -5,6 +5,7 @@ Data goes to standard output; talk (notes, progress, errors) goes to standard er
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -15,7 +16,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -27,11 +28,16 @@ __all__ = [
     "Json",
     "Quiet",
     "Threads",
+    "finish_streams",
     "guarded",
     "harmless",
     "is_usage",
+    "leave_quietly",
     "load",
+    "prepare_streams",
     "print_json",
+    "reader_left",
+    "report",
     "report_usage",
     "talk",
     "use_threads",
@@ -46,9 +52,67 @@ Threads = Annotated[int | None, typer.Option(help="How many threads to use; defa
 
 
 def talk(text: str) -> None:
-    """Print a line of talk on standard error."""
+    """Print a line of talk on standard error, if someone listens there."""
     # sys.stderr as it now stands: a running progress bar has put itself there to keep the lines apart.
-    print(text, file=sys.stderr, flush=True)
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        _discard(sys.stderr)
+
+
+def prepare_streams() -> None:
+    """Make the standard streams such that nothing printed can fail for its characters or for a closed stream."""
+    if sys.stdin is None:
+        # Else the first file that is opened, such as the model's, would be standard input.
+        os.open(os.devnull, os.O_RDONLY)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lasts as long as we do
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # Any script, whatever the locale says; names of files that are not UTF-8 come as lone surrogates.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def finish_streams(code: int) -> int:
+    """Write out what is still held back; return the exit code, another one if nobody took it."""
+    try:
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _discard(sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if reader_left(error):
+            return leave_quietly()
+        if code:  # it has been told
+            _discard(sys.stdout)
+            return code
+        code = report(error)
+        _discard(sys.stdout)
+    return code
+
+
+def reader_left(error: BaseException) -> bool:
+    """Tell whether an error means that the reader, such as `head`, has what it wanted.
+
+    Rich and click make a SystemExit of it.
+    """
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return isinstance(cause, BrokenPipeError) or (isinstance(cause, OSError) and cause.errno == errno.EPIPE)
+
+
+def leave_quietly() -> int:
+    """Drop what the reader does not want any more; return the exit code that shells have for it."""
+    _discard(sys.stdout)
+    return 128 + signal.SIGPIPE
+
+
+def _discard(stream: TextIO) -> None:
+    """Send a stream to nowhere; closing it would only raise BrokenPipeError again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def print_json(data: Any) -> None:
@@ -95,14 +159,13 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore" if kwargs.get("quiet") else "default", UserWarning)
             warnings.showwarning = _note
-            _speak_utf8()
             try:
                 function(*args, **kwargs)
                 sys.stdout.flush()
             except BaseException as error:
                 if isinstance(error, typer.Exit) or is_usage(error):
                     raise
-                code = _report(error, debug=debug)
+                code = report(error, debug=debug)
         raise typer.Exit(code)
 
     signature = inspect.signature(function, eval_str=True)
@@ -129,12 +192,10 @@ def report_usage(error: Any) -> int:
     return int(error.exit_code)
 
 
-def _report(error: BaseException, *, debug: bool) -> int:
+def report(error: BaseException, *, debug: bool = False) -> int:
     """Print what went wrong, in one line or with its traceback; return the exit code."""
-    if isinstance(error, BrokenPipeError):
-        # The reader, such as `head`, has what it wanted. Closing standard output would only raise this again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    if reader_left(error):
+        return leave_quietly()
     if debug:
         traceback.print_exception(error)
     match error:
@@ -158,13 +219,6 @@ def _report(error: BaseException, *, debug: bool) -> int:
 
 def _note(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     talk(f"{_coloured('note:', 33)} {message}")
-
-
-def _speak_utf8() -> None:
-    """Make standard output carry any script, whatever the locale says."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and (stream.encoding or "").lower() != "utf-8":
-            stream.reconfigure(encoding="utf-8")
 
 
 def _coloured(word: str, code: int) -> str:

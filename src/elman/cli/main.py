@@ -66,10 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; None takes them from `sys.argv`. None at all shows the help.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    common.prepare_streams()
+    return common.finish_streams(_run(words))
+
+
+def _run(words: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(words, prog_name="elman", standalone_mode=False)
     except SystemExit as error:
+        if common.reader_left(error):
+            return common.leave_quietly()
         return error.code if isinstance(error.code, int) else 1
+    except OSError as error:
+        return common.report(error)
     except Exception as error:
         if not common.is_usage(error):
             raise

@@ -29,6 +29,8 @@ def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: 
         DataError: if the bytes are not text in this encoding, naming the offset of the first bad one.
     """
     if os.fspath(path) == "-":
+        if sys.stdin is None:
+            raise UsageError(say("standard input", "it is closed", cure="Pipe a text into it, or name a file"))
         return decode_text(sys.stdin.buffer.read(), name="standard input", encoding=encoding, errors=errors)
     try:
         with open(path, "rb") as file:
