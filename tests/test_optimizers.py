@@ -152,11 +152,40 @@ def test_an_interrupted_run_goes_on_to_the_bit(rng, make, way):
     assert not np.array_equal(forgetful.flat, whole.flat)
 
 
+@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: Adam(0.1)])
+def test_an_optimizer_belongs_to_one_model(rng, make):
+    optimizer = make()
+    one, two = Flat(rng.normal(size=4)), Flat(START)
+    optimizer.step(one)
+    before = optimizer.state()
+    with pytest.raises(UsageError, match=r"it belongs to another model.* Give each model its own"):
+        optimizer.step(two)
+    np.testing.assert_array_equal(two.flat, START)
+    assert two.clock.ticks == 0
+    np.testing.assert_equal(optimizer.state(), before)
+    optimizer.step(one)
+    optimizer.reset()
+    optimizer.step(two)
+    assert optimizer.steps == 1
+
+
+def test_a_shallow_copy_of_an_optimizer_has_its_own_moments():
+    optimizer, parameters = Adam(0.1), Flat(START)
+    parameters.grads[:] = 1.0
+    optimizer.step(parameters)
+    before, again = optimizer.state(), copy.copy(optimizer)
+    again.step(Flat(START))
+    parameters.grads[:] = 5.0
+    np.testing.assert_equal(optimizer.state(), before)
+    assert again.steps == 2
+
+
 def test_moments_never_pass_from_one_model_to_another(rng):
     optimizer, fresh = Adam(0.1), Adam(0.1)
     one, two, three = Flat(rng.normal(size=4)), Flat(START), Flat(START)
     one.grads[:] = 5.0
     optimizer.step(one)
+    del one  # while it lives, the optimizer is its own
     for parameters, used in ((two, optimizer), (three, fresh)):
         parameters.grads[:] = 1.0
         used.step(parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -273,7 +274,8 @@ class Foundation:
 
     def __getstate__(self) -> dict[str, Any]:
         weights = self.named_weights() if self.built else None
-        return {"config": self.config(), "weights": weights, "optimizer": self.optimizer, "history": self.history}
+        own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
+        return {"config": self.config(), "weights": weights, **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.

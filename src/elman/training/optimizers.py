@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,15 @@ __all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer", "clip_global_norm", "get"]
 Array = NDArray[Any]
 
 
+def _unbound() -> Array | None:
+    """Stand where the reference to a model's parameters will be."""
+    return None
+
+
 class Optimizer:
     """Base of the optimizers: where moments live, and how they are saved.
+
+    An optimizer belongs to the model of its first step as long as that lives, for its moments do.
 
     Attributes:
         learning_rate: may be changed between steps.
@@ -33,10 +41,10 @@ class Optimizer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the moments and the number of steps taken."""
+        """Forget the moments, the number of steps taken and the model they were taken for."""
         self.steps = 0
         self._arrays: dict[str, Array] = {}
-        self._flat: Array | None = None
+        self._flat: Callable[[], Array | None] = _unbound
         self._scratch: Array = np.empty(0)
 
     def step(self, parameters: Parameters) -> None:
@@ -44,6 +52,9 @@ class Optimizer:
 
         Args:
             parameters: flat (P,) and grads (P,); the clock is moved on.
+
+        Raises:
+            UsageError: if the optimizer belongs to another model.
         """
         raise NotImplementedError
 
@@ -81,7 +92,10 @@ class Optimizer:
     def _bind(self, parameters: Parameters) -> None:
         """Make moments and scratch for these parameters, or keep moments that wait for them."""
         flat = parameters.flat
-        waiting = self._flat is None and all(
+        if self._flat() is not None:
+            cure = f"Give each model its own {type(self).__name__}, or call reset() to begin anew"
+            raise UsageError(say(f"optimizer '{self.name}'", "it belongs to another model", cure=cure))
+        waiting = self._flat is _unbound and all(
             a.shape == flat.shape and a.dtype == flat.dtype for a in self._arrays.values()
         )
         if not waiting:
@@ -89,11 +103,12 @@ class Optimizer:
         for name in self.moments:
             self._arrays.setdefault(name, np.zeros_like(flat))
         self._scratch = np.empty(min(BLOCK, flat.size), flat.dtype)
-        self._flat = flat
+        self._flat = weakref.ref(flat)  # the optimizer shall not keep a model alive
 
     def __getstate__(self) -> dict[str, Any]:
         # The flat array belongs to the model; a copy of the optimizer meets the copy of the model at its next step.
-        return {**self.__dict__, "_flat": None, "_scratch": np.empty(0)}
+        arrays = {name: array.copy() for name, array in self._arrays.items()}  # for copy.copy, which asks here too
+        return {**self.__dict__, "_arrays": arrays, "_flat": _unbound, "_scratch": np.empty(0)}
 
     def __repr__(self) -> str:
         values = ", ".join(f"{key}={value!r}" for key, value in self.config().items() if key != "type")
@@ -127,7 +142,7 @@ class SGD(Optimizer):
     def step(self, parameters: Parameters) -> None:
         """Change the parameters in place by one step against their gradients."""
         flat, direction = parameters.flat, parameters.grads
-        if self._flat is not flat:
+        if self._flat() is not flat:
             self._bind(parameters)
         if self.momentum:
             velocity = self._arrays["velocity"]
@@ -186,7 +201,7 @@ class Adam(Optimizer):
 
     def step(self, parameters: Parameters) -> None:
         """Change the parameters in place by one step against their gradients."""
-        if self._flat is not parameters.flat:
+        if self._flat() is not parameters.flat:
             self._bind(parameters)
         self.steps += 1
         step_size = self.learning_rate / (1.0 - self.beta_1**self.steps)
