@@ -105,12 +105,12 @@ def test_what_is_no_text_is_refused(text, kind, message):
     assert not hasattr(model, "model_")
 
 
-def test_more_than_memory_is_refused_before_anything_is_made(english, monkeypatch):
+def test_more_than_memory_is_refused_before_anything_is_made(monkeypatch):
     monkeypatch.setattr("elman.model.memory.machine_bytes", lambda: 100_000)
     monkeypatch.setattr(Sequential, "build", None)
     model = LanguageModel(layers=1, hidden=16, batch=10, steps=20, verbose=0)
     with pytest.raises(ResourceError, match=r"fit: a batch of 200 steps needs .* GB.* Take a smaller batch, steps or"):
-        model.fit(english)
+        model.fit("to be or not to be, " * 30)
     assert not hasattr(model, "model_")
 
 
