@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from shapes import CELL_VARIANTS, SHAPES, Shape, make_problem
 
+from elman.errors import UsageError
 from elman.ops import recurrence
 from elman.ops.core import native, set_threads, show_config
 from elman.ops.workspace import Workspace, activate
@@ -235,3 +236,15 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 def test_set_threads_refuses_zero() -> None:
     with pytest.raises(ValueError, match="set_threads"):
         set_threads(0)
+
+
+@pytest.mark.parametrize("count", [1.5, True, "2", None, 10**20, -(10**20)])
+def test_set_threads_refuses_what_is_no_count(count: object) -> None:
+    with pytest.raises(UsageError, match=r"set_threads: the number of threads .*, expected an integer from 1 to"):
+        set_threads(count)  # type: ignore[arg-type]
+
+
+def test_set_threads_takes_numpy_integers() -> None:
+    before = show_config()["threads"]
+    set_threads(np.int64(2))
+    set_threads(before)

@@ -74,17 +74,23 @@ if native is not None:
     native.set_threads(_threads_here())
 
 
+_MAX_THREADS = 1024  # as many as the native core would start
+
+
 def set_threads(n_threads: int) -> None:
     """Use this many threads from now on; results are the same to the bit.
 
     Args:
-        n_threads: at least 1.
+        n_threads: from 1 to 1024.
 
     Raises:
-        UsageError: if it is less than 1.
+        UsageError: if it is anything else.
     """
-    if n_threads < 1:
-        raise UsageError(say("set_threads", "the number of threads is out of range", expected=">= 1", got=n_threads))
+    whole = isinstance(n_threads, int | np.integer) and not isinstance(n_threads, bool)
+    if not whole or not 1 <= n_threads <= _MAX_THREADS:
+        wrong = "the number of threads is out of range"
+        expected = f"an integer from 1 to {_MAX_THREADS}"
+        raise UsageError(say("set_threads", wrong, expected=expected, got=repr(n_threads)))
     if native is not None:
         native.set_threads(int(n_threads))
 
