@@ -5,6 +5,7 @@ The metadata has one key, `elman`: JSON of a `Meta`. No pickle, no names of code
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import weakref
@@ -243,6 +244,8 @@ def _open_regular(path: str | os.PathLike[str], *, where: str) -> int:
     except FileNotFoundError as error:
         raise UsageError(say(where, "there is no such file")) from error
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(say(where, "file name too long")) from error
         raise _unreadable(error, where=where) from error
     except ValueError as error:
         raise UsageError(say(where, "its name holds a NUL character")) from error
