@@ -1,5 +1,7 @@
 """The command line: what it prints where, and with which exit code it ends."""
 
+import errno
+import io
 import json
 import os
 import pty
@@ -14,6 +16,7 @@ import time
 import pytest
 
 from elman.cli.main import main
+from elman.errors import SaveError
 from elman.tasks import LanguageModel, load
 
 TEXT = "To be, or not to be: that is the question.\n" * 30
@@ -113,6 +116,16 @@ def test_flags_of_train_text_are_the_constructors(capsys):
         (["demo", "--seconds", "0", "-o", "{tmp}/demo"], "seconds is out of range"),
         (["add", "1", "2", "-m", "{model}"], "this is no addition, got LanguageModel"),
         (["train", "text", "{text}", "--threads", "0"], "set_threads: "),
+        (["train", "text", "{text}", "--threads", "9" * 20], "set_threads: "),
+        (["train", "text", "{text}", "-o", "-"], "the model cannot go to standard output"),
+        (["train", "text", "{text}", "-o", "{tmp}/" + "m" * 300], "File name too long"),
+        (["train", "text", "{tmp}/" + "m" * 300], "file name too long"),
+        (["sample", "{tmp}/" + "m" * 300], "file name too long"),
+        (["add", "-o", "-"], "the model cannot go to standard output"),
+        (["add", "1", "2", "-o", "{tmp}/none/m.elman"], "m.elman"),
+        (["demo", "-o", "{text}"], "demo: --output is not a folder"),
+        (["demo", "-o", "{text}/sub"], "demo: the folder cannot be made"),
+        (["demo", "-o", "-"], "a folder, not standard output"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -133,6 +146,7 @@ def test_usage_errors(words, message, trained, text_file, tmp_path, capsys):
         (b"a", [], "the text has 1 characters"),
         (b"caf\xe9 noir, " * 40, [], "byte 0xe9 at offset 3 is not UTF-8"),
         (b"caf\xe9", [], "--encoding"),
+        (b"caf-!!!", ["--encoding", "punycode"], "it is not punycode"),
         ("unicode".encode("utf-16"), [], "--encoding utf-16"),
     ],
 )
@@ -153,6 +167,34 @@ def test_bad_model_files(content, command, tmp_path, capsys):
     assert main([command, str(path)]) == 4
     err = capsys.readouterr().err
     assert err.startswith("error: ") and str(path) in err and "Traceback" not in err
+
+
+def test_a_disk_that_cannot_read_is_told_with_the_name(text_file, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    class Broken(io.FileIO):
+        read = fail
+
+    monkeypatch.setattr("builtins.open", lambda *_: Broken(text_file))
+    assert main(["train", "text", str(text_file), "-o", str(tmp_path / "m.elman")]) == 6
+    assert capsys.readouterr().err == f"error: {text_file}: Input/output error\n"
+
+
+def test_a_model_that_cannot_be_saved_is_told_with_what_its_file_holds(text_file, tmp_path, monkeypatch, capsys):
+    model, epochs = tmp_path / "m.elman", []
+    save = LanguageModel.save
+
+    def fill_the_disk(self, path):
+        epochs.append(path)
+        if len(epochs) > 1:
+            raise SaveError("saving: no room.")
+        save(self, path)
+
+    monkeypatch.setattr(LanguageModel, "save", fill_the_disk)
+    assert main(["train", "text", str(text_file), "-o", str(model), "--epochs", "3", "-q", *TINY]) == 6
+    told = f"{model} holds the model as it was after epoch 1.\nerror: saving: no room.\n"
+    assert capsys.readouterr().err.endswith(told)
 
 
 def test_debug_shows_the_traceback(tmp_path, capsys):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elman.cli.common import Json, load, print_json
+from elman.cli.common import Json, check_output, load, print_json
 from elman.errors import UsageError, say
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ def add(
     if numbers and len(numbers) != 2:
         got = " ".join(map(str, numbers))
         raise UsageError(say("elman add", "it adds two numbers", expected="A B, or none for the lesson", got=got))
+    if output is not None:
+        check_output(output)
     if model is not None:
         adder = load(model, task="addition")
     else:

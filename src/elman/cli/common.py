@@ -20,7 +20,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from elman.errors import ElmanError, Interrupted, UsageError, say
+from elman.errors import ElmanError, Interrupted, SaveError, UsageError, say
 
 __all__ = [
     "Encoding",
@@ -28,6 +28,7 @@ __all__ = [
     "Json",
     "Quiet",
     "Threads",
+    "check_output",
     "finish_streams",
     "guarded",
     "harmless",
@@ -138,6 +139,25 @@ def load(path: Path, *, task: str) -> Any:
         cure = f"See what it is with: elman info {path}"
         raise UsageError(say(str(path), f"this is no {task.replace('_', ' ')}", got=type(loaded).__name__, cure=cure))
     return loaded
+
+
+def check_output(path: Path) -> None:
+    """Refuse now a file that could not be saved after the training.
+
+    Raises:
+        UsageError: if a model cannot be saved there.
+    """
+    from elman.files import check_target
+
+    if str(path) == "-":
+        cure = "Give the name of a file"
+        raise UsageError(
+            say("--output -", "the model cannot go to standard output, results are printed there", cure=cure)
+        )
+    try:
+        check_target(path)
+    except SaveError as error:
+        raise UsageError(str(error)) from None
 
 
 def use_threads(count: int | None) -> None:

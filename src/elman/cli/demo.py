@@ -36,7 +36,7 @@ def demo(
     if not 0 < seconds < math.inf:
         raise UsageError(say("elman demo", "seconds is out of range", expected="more than 0", got=seconds))
     use_threads(threads)
-    output.mkdir(parents=True, exist_ok=True)
+    _make_folder(output)
     _title("1. Learning to add")
     adder = BinaryAdder(random_state=seed)
     lesson(adder)
@@ -56,6 +56,18 @@ def demo(
     print(f"  elman info {model_file}")
     print(f"  elman add 1234567890123 9876543210987 -m {adder_file}")
     print("  elman train text YOUR-TEXT.txt -o model.elman")
+
+
+def _make_folder(path: Path) -> None:
+    if str(path) == "-":
+        raise UsageError(say("elman demo", "--output is a folder, not standard output", cure="Give its name"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(say("elman demo", "--output is not a folder", got=path)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(say("elman demo", f"the folder cannot be made ({reason.lower()})", got=path)) from None
 
 
 def _train(path: Path, *, seconds: float, seed: int) -> LanguageModel:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from elman.cli.common import Encoding, Errors, Json, Quiet, Threads, guarded, print_json, talk, use_threads
+from elman.cli.common import (
+    Encoding,
+    Errors,
+    Json,
+    Quiet,
+    Threads,
+    check_output,
+    guarded,
+    print_json,
+    talk,
+    use_threads,
+)
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
-from elman.files import check_target
 from elman.tasks import LanguageModel, SaveEachEpoch, read_text
 
 __all__ = ["app", "text"]
@@ -51,7 +62,7 @@ def text(
         if saver.saved:
             talk(f"Next: {following}")
         raise
-    except DivergedError:
+    except (DivergedError, SaveError):
         talk(saver.state)
         raise
     figures = {"model": str(output), **model.training_}
@@ -64,12 +75,9 @@ def text(
 
 def _check_output(output: Path, files: list[str]) -> None:
     """Refuse now what would fail after the first epoch, or destroy the text."""
-    try:
-        check_target(output)
-    except SaveError as error:
-        raise UsageError(str(error)) from None
+    check_output(output)
     for file in files:
-        if file != "-" and output.exists() and Path(file).exists() and output.samefile(file):
+        if file != "-" and output.exists() and os.path.exists(file) and output.samefile(file):
             raise UsageError(say(f"--output {output}", "the model would replace the text it is trained on"))
 
 

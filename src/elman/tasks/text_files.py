@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -10,6 +11,10 @@ from elman.errors import DataError, UsageError, say
 
 __all__ = ["decode_text", "read_text"]
 
+# What is wrong with a name; anything else is wrong with the disk.
+_MISTAKES = frozenset(
+    {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+)
 _ERRORS = ("strict", "replace", "ignore")
 
 
@@ -35,8 +40,11 @@ def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: 
     try:
         with open(path, "rb") as file:
             content = file.read()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        raise UsageError(say(str(path), (error.strerror or str(error)).lower(), expected="a text file")) from None
+    except OSError as error:
+        if error.errno in _MISTAKES:
+            raise UsageError(say(str(path), (error.strerror or str(error)).lower(), expected="a text file")) from None
+        error.filename = os.fspath(path)  # reading, unlike opening, does not say what
+        raise
     return decode_text(content, name=str(path), encoding=encoding, errors=errors)
 
 
@@ -59,6 +67,10 @@ def decode_text(content: bytes, *, name: str, encoding: str = "utf-8", errors: s
         )
         wrong = f"byte 0x{bad:02x} at offset {error.start} is not {error.encoding.upper()} ({error.reason})"
         raise DataError(say(name, wrong, cure=cure)) from None
+    except UnicodeError as error:
+        raise DataError(
+            say(name, f"it is not {encoding} ({error})", cure="Name its encoding with --encoding")
+        ) from None
     if text.startswith("\ufeff"):
         warnings.warn(f"{name}: the byte order mark at its beginning was dropped", stacklevel=3)
         text = text[1:]
