@@ -584,6 +584,10 @@ BAD = {
     "row 10, label negative": (X, [0, -1, 2, 0, 1, 2], DataError, "class out of range, .*got -1 at sequence 1"),
     "row 10, label broken": (X, [0, 0.5, 2, 0, 1, 2], DataError, "y holds what is no class, .*got 0.5 at sequence 1"),
     "row 16, complex x": (X * 1j, Y, DataTypeError, "Complex data not supported"),
+    "row 16, masked y": (X, np.ma.masked_array(Y, Y == 0), DataTypeError, "y is a masked array.*sample_weight=0"),
+    "row 16, masked x": ([np.ma.masked_array(X[0])] * 6, Y, DataTypeError, r"x\[0\] is a masked array.*lengths="),
+    "row 16, masked steps": ([[*np.ma.masked_array(X[0])]] * 6, Y, DataTypeError, r"x\[0\] holds a masked array"),
+    "row 16, masked number": (X, [0, 1, np.ma.masked, 0, 1, 2], DataTypeError, "y holds a masked array"),
     "one-hot for classes": (X, np.eye(3)[Y], DataError, "categorical_crossentropy"),
     "a single number": (X, 3, DataError, "y is a single number"),
 }
@@ -634,6 +638,12 @@ class TestBadInput:
             ({"sample_weight": np.zeros(6)}, DataError, "all weights are zero"),
             ({"sample_weight": [1, 1, -1, 1, 1, 1]}, DataError, "sample_weight is negative, .*got -1 at sequence 2"),
             ({"sample_weight": [1, 1, np.nan, 1, 1, 1]}, DataError, "sample_weight contains NaN"),
+            (
+                {"sample_weight": np.ma.ones(6)},
+                DataTypeError,
+                "sample_weight is a masked array, whose mask would be lost",
+            ),
+            ({"sample_weight": [np.ma.masked] * 6}, DataTypeError, "sample_weight holds a masked array"),
             ({"sample_weight": np.ones(5)}, DataError, "x and sample_weight differ in length"),
             ({"sample_weight": np.ones((6, 5))}, DataError, "sample_weight has too many axes"),
             ({"class_weight": {0: 0, 1: 0, 2: 0}}, DataError, "all weights are zero"),

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from elman.ragged.batch import Ragged
-from elman.ragged.door import Restore, as_ragged
+from elman.ragged.door import Restore, as_ragged, refuse_masked
 
-__all__ = ["Ragged", "Restore", "as_ragged"]
+__all__ = ["Ragged", "Restore", "as_ragged", "refuse_masked"]

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from elman.errors import DataError, DataTypeError, say
 from elman.ragged.batch import Ragged, dense_to_ragged, list_to_ragged
 
-__all__ = ["Restore", "as_ragged"]
+__all__ = ["Restore", "as_ragged", "refuse_masked"]
 
 Array = NDArray[Any]
 Restore = Callable[[Any], Any]
@@ -96,6 +96,28 @@ def as_ragged(
     return raw.with_values(values), restore
 
 
+def refuse_masked(x: Any, where: str, name: str, *, cure: str | None = None) -> None:
+    """Refuse masked arrays, alone or in a list: NumPy would take what they hide for data.
+
+    Args:
+        x: what came, not yet an array.
+        where: who asks, for messages.
+        name: of x.
+        cure: what says the same without a mask.
+
+    Raises:
+        DataTypeError: naming x.
+    """
+    alone = _is_masked(x)
+    if alone or (isinstance(x, list | tuple) and any(map(_is_masked, x))):
+        wrong = f"{name} {'is' if alone else 'holds'} a masked array, whose mask would be lost"
+        raise DataTypeError(say(where, wrong, cure=cure))
+
+
+def _is_masked(x: Any) -> bool:
+    return hasattr(x, "mask") and hasattr(x, "filled")
+
+
 def _keep(out: Any) -> Any:
     return out
 
@@ -119,9 +141,7 @@ def _padded_to(steps: int) -> Restore:
 
 def _array(x: Any, where: str, name: str) -> Array:
     """Give x as a plain array of numbers, or say why it is none."""
-    if hasattr(x, "mask") and hasattr(x, "filled"):
-        cure = "Give the sequences their true lengths: a list of arrays, or lengths=."
-        raise DataTypeError(say(where, f"{name} is a masked array, whose mask would be lost", cure=cure))
+    refuse_masked(x, where, name, cure="Give the sequences their true lengths: a list of arrays, or lengths=.")
     try:
         array = np.asarray(x)
         if array.dtype.kind == "O":

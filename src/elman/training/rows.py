@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import DataError, DataTypeError, say
-from elman.ragged import Ragged
+from elman.ragged import Ragged, refuse_masked
 
 __all__ = ["RowReader"]
 
@@ -44,7 +44,7 @@ class RowReader:
 
         Raises:
             DataError: if numbers or lengths do not fit x.
-            DataTypeError: if y holds no real numbers.
+            DataTypeError: if y holds no real numbers, or is masked.
         """
         if self.per_step and isinstance(y, Ragged):
             self._check_lengths(y.lengths)
@@ -134,6 +134,7 @@ class RowReader:
 
     def _numbers(self, y: Any, name: str) -> Array:
         """Give y as an array of real numbers."""
+        refuse_masked(y, self.where, name, cure="What shall not count gets sample_weight=0")
         try:
             array = np.asarray(y)
             if array.dtype.kind == "O":
