@@ -547,6 +547,7 @@ class TestFit:
 # (what is done with the model, x, y), the error, and what its message must say.
 X = np.random.default_rng(5).normal(size=(6, 5, 4))
 Y = np.random.default_rng(6).integers(0, 3, 6)
+H = np.ones((6, 6))  # a state of the first layer of `make`
 NAN = np.where(np.arange(120).reshape(6, 5, 4) == 53, np.nan, X)
 BAD = {
     "row 1, nothing": (np.zeros((0, 5, 4)), np.zeros(0), DataError, r"fit: x has 0 samples, .*shape \(0, 5, 4\)"),
@@ -693,23 +694,48 @@ class TestBadInput:
             model.build(4)
 
     @pytest.mark.parametrize(
-        ("state", "message"),
+        ("state", "error", "message"),
         [
-            ((), "expected a tuple over 2 layers"),
-            ("none", "state does not fit"),
-            (((np.zeros((6, 6)),), ()), r"the state of layer 'lstm' does not fit, expected \[\(6, 6\), \(6, 6\)\]"),
-            (((np.zeros((5, 6)), np.zeros((5, 6))), ()), "the state of layer 'lstm' does not fit"),
+            ((), UsageError, "expected a tuple over 2 layers"),
+            ("none", UsageError, "state does not fit"),
+            (
+                ((H,), ()),
+                UsageError,
+                r"the state of layer 'lstm' does not fit, expected \[\(6, 6\), \(6, 6\)\], got \[\(6, 6\)\]",
+            ),
+            (((H[:5], H[:5]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            ((H, H), UsageError, r"the state of layer 'lstm' is no tuple, .*got ndarray"),
+            ((7, ()), UsageError, r"the state of layer 'lstm' is no tuple, .*got int"),
+            (((H, None), ()), DataTypeError, "the state of layer 'lstm' holds no real numbers, .*got dtype object"),
+            (((H, H), (H,)), UsageError, r"the state of layer 'dense' does not fit, expected \[\], got \[\(6, 6\)\]"),
+            (((H, [[1], [2, 3]]), ()), DataError, "the state of layer 'lstm' is not an array of numbers"),
+            (((H, H * 1j), ()), DataTypeError, "the state of layer 'lstm' holds no real numbers, .*got dtype complex"),
+            (
+                ((H, H.astype(str)), ()),
+                DataTypeError,
+                "the state of layer 'lstm' holds no real numbers, .*got dtype <U",
+            ),
+            (((H, np.ma.masked_array(H)), ()), DataTypeError, "the state of layer 'lstm' is a masked array"),
+            (((H, H * np.nan), ()), DataError, "the state of layer 'lstm' is not finite in float32, .*got nan"),
+            (((H, H + np.inf), ()), DataError, "the state of layer 'lstm' is not finite in float32, .*got inf"),
+            (((H, H + 1e300), ()), DataError, "the state of layer 'lstm' is not finite in float32, .*got 1e[+]300"),
         ],
     )
-    def test_states_that_do_not_fit(self, rng, state, message):
-        model = make()
+    def test_states_that_do_not_fit(self, rng, state, error, message):
+        model = make(dtype="float32")
         model.build(4, rng=0)
         for call in (
             lambda: model.predict(X, state=state),
             lambda: model.gradients(X, np.zeros((6, 5, 3)), state=state),
         ):
-            with pytest.raises(UsageError, match=message):
+            with pytest.raises(error, match=message):
                 call()
+
+    def test_a_state_may_be_lists_of_any_real_numbers(self, rng):
+        model = make()
+        model.build(4, rng=0)
+        expected = model.predict(X, state=((H, H), ()))
+        bits(model.predict(X, state=[[H.tolist(), H.astype(int)], []]), expected)
 
     @pytest.mark.parametrize(
         ("call", "message"),

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.errors import UsageError, say
+from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import Layer, Recurrent, check_stack
 from elman.model.foundation import Foundation
 from elman.ops.losses import CLASS_TARGETS
-from elman.ragged import Ragged, Restore, as_ragged
+from elman.ragged import Ragged, Restore, as_ragged, refuse_masked
 from elman.training.batches import SequenceBatches, part_of
 from elman.training.loop import State
 from elman.training.targets import TargetForm, as_target, as_weights
@@ -166,6 +166,7 @@ def checked_state(
 
     Raises:
         UsageError: naming the layer whose state does not fit.
+        DataError, DataTypeError: naming the layer whose state holds what is no finite number.
     """
     if not isinstance(state, tuple | list) or len(state) != len(layers):
         got = f"{type(state).__name__} of {len(state)}" if isinstance(state, tuple | list) else type(state).__name__
@@ -174,9 +175,32 @@ def checked_state(
     checked: list[tuple[Array, ...]] = []
     for layer, parts in zip(layers, state, strict=True):
         shapes = [(n_sequences, layer.units)] * len(layer.cell.states) if isinstance(layer, Recurrent) else []
-        arrays = tuple(np.ascontiguousarray(part, dtype) for part in parts)
+        name = f"the state of layer '{layer.name}'"
+        if not isinstance(parts, tuple | list):
+            expected = f"a tuple of {len(shapes)} arrays"
+            raise UsageError(say(where, f"{name} is no tuple", expected=expected, got=type(parts).__name__))
+        arrays = tuple(_state_array(part, name, dtype, where) for part in parts)
         if [array.shape for array in arrays] != shapes:
-            wrong, got = f"the state of layer '{layer.name}' does not fit", str([array.shape for array in arrays])
-            raise UsageError(say(where, wrong, expected=str(shapes), got=got))
+            got = str([array.shape for array in arrays])
+            raise UsageError(say(where, f"{name} does not fit", expected=str(shapes), got=got))
         checked.append(arrays)
     return tuple(checked)
+
+
+def _state_array(part: Any, name: str, dtype: np.dtype[Any], where: str) -> Array:
+    """Give one array of a state in the model's dtype."""
+    refuse_masked(part, where, name)
+    try:
+        array = np.asarray(part)
+    except (ValueError, TypeError) as error:
+        raise DataError(say(where, f"{name} is not an array of numbers ({error})")) from None
+    if array.dtype.kind not in "fiub":
+        got = f"dtype {array.dtype}"
+        raise DataTypeError(say(where, f"{name} holds no real numbers", expected="arrays of numbers", got=got))
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype)
+    finite = np.isfinite(converted)
+    if not finite.all():
+        wrong = f"{name} is not finite in {dtype}"
+        raise DataError(say(where, wrong, expected="finite numbers", got=f"{array.flat[int(np.argmin(finite))]}"))
+    return converted
