@@ -254,7 +254,7 @@ class Recurrence {
     Scratches scratch_;
     RankedBatch batch_;
     GroupedIds groups_;
-    volatile bool stop_ = false;
+    bool stop_ = false;
 };
 
 // One dense layer's kernel, bound to its weights.

@@ -19,8 +19,8 @@ ELMAN_INLINE long own_count(long ranks, long part, long parts) {
 
 ELMAN_INLINE bool stop_now(const Interrupt& interrupt, long step, long part) {
     if (step % 64 != 63) return false;
-    if (part == 0 && interrupt.ask && interrupt.ask()) *interrupt.stop = true;
-    return *interrupt.stop;
+    if (part == 0 && interrupt.ask && interrupt.ask()) __atomic_store_n(interrupt.stop, true, __ATOMIC_RELAXED);
+    return __atomic_load_n(interrupt.stop, __ATOMIC_RELAXED);
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__SSE2__)
@@ -79,13 +80,9 @@ class Pool {
   public:
     void run(long parts, PartFn fn, void* context) {
         std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-        if (parts == 1 || !turn.owns_lock()) {
+        if (!turn.owns_lock() || !has_workers(parts - 1)) {
             for (long part = 0; part < parts; ++part) run_one(fn, context, part, parts);
             return;
-        }
-        while (static_cast<long>(workers_.size()) < parts - 1) {
-            const long index = static_cast<long>(workers_.size()) + 1;
-            workers_.emplace_back([this, index, ticket = ticket_.load()] { serve(index, ticket); });
         }
         keep_off_callers_core();
         fn_ = fn;
@@ -107,6 +104,17 @@ class Pool {
     }
 
   private:
+    // Make workers up to this many; false where the system gives no more threads.
+    bool has_workers(long count) try {
+        while (static_cast<long>(workers_.size()) < count) {
+            const long index = static_cast<long>(workers_.size()) + 1;
+            workers_.emplace_back([this, index, ticket = ticket_.load()] { serve(index, ticket); });
+        }
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+
     // A woken thread is often put on the core of the thread that woke it, and the two share it until the kernel
     // balances loads some milliseconds later: on 2 cores batches under 3 ms then ran at half speed. So workers may run
     // anywhere but on the caller's core. Nothing is done while the caller stays where it was.

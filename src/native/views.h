@@ -8,7 +8,7 @@ namespace elman {
 
 // Set by the caller's thread when the user interrupts; every part looks at it every 64 steps.
 struct Interrupt {
-    volatile bool* stop;
+    bool* stop;     // shared by all parts: touched by atomic operations only
     bool (*ask)();  // true to stop; only part 0, which runs on the caller's thread, asks
 };
 
