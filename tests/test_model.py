@@ -859,6 +859,11 @@ class TestKeeping:
         bits(again.parameters.flat, never_copied.parameters.flat)
         assert not np.array_equal(model.parameters.flat, before)
 
+    def test_a_model_with_spoilt_weights_can_still_be_copied(self, rng):
+        model = self.trained(rng)
+        model.parameters.flat[3] = np.inf
+        bits(copy.deepcopy(model).parameters.flat, model.parameters.flat)
+
     def test_an_optimizer_in_two_models_is_refused_and_one_let_go_is_taken_up(self, rng):
         optimizer, y = Adam(0.01), rng.normal(size=(6, 3))
         one, two = (self.trained(rng, optimizer=optimizer) if i == 0 else make(per_step=False) for i in range(2))

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -281,6 +282,17 @@ class TestParameters:
         np.testing.assert_array_equal(*same)
         assert not np.array_equal(same[0], self.build(rng=np.random.default_rng(6))[1].flat)
 
+    @pytest.mark.parametrize(("bad", "dtype"), [("nan", "float64"), ("-inf", "float32"), ("1e+300", "float32")])
+    def test_set_refuses_what_is_not_finite_before_anything_is_written(self, rng, bad, dtype):
+        _, parameters = self.build(dtype)
+        before, ticks = parameters.flat.copy(), parameters.clock.ticks
+        values = {name: rng.normal(size=view.shape) for name, view in parameters.named().items()}
+        values["dense.weight"][1, 2] = float(bad)
+        with pytest.raises(UsageError, match=re.escape(f"'dense.weight' holds {bad}, which is not finite in {dtype}")):
+            parameters.set(values)
+        np.testing.assert_array_equal(parameters.flat, before)
+        assert parameters.clock.ticks == ticks
+
     def test_set_lists_all_differences_and_changes_nothing_then(self, rng):
         _, parameters = self.build()
         before, ticks = parameters.flat.copy(), parameters.clock.ticks
@@ -289,6 +301,10 @@ class TestParameters:
         del wrong["gru.weight_hh"]
         with pytest.raises(UsageError) as caught:
             parameters.set(wrong)
+        wrong["gru.weight_ih"] = np.full((15, 7), np.nan)
+        with pytest.raises(UsageError) as caught:
+            parameters.set(wrong)
+        assert "'gru.weight_ih' holds nan, which is not finite in float64" in str(caught.value)
         for part in ("'gru.weight_hh' is missing", "'lstm.extra' is unknown", "shape (3,), not (12,)", "not numbers"):
             assert part in str(caught.value)
         np.testing.assert_array_equal(parameters.flat, before)

@@ -157,15 +157,16 @@ class Parameters:
         """Give the views into `grads` by "<layer>.<parameter>"."""
         return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.grads_of(layer).items()}
 
-    def set(self, values: Mapping[str, Array], *, where: str = "set_weights") -> None:
+    def set(self, values: Mapping[str, Array], *, where: str = "set_weights", allow_nonfinite: bool = False) -> None:
         """Replace all parameters, or none if one does not fit.
 
         Args:
             values: name -> array of the parameter's shape; all names must be there.
             where: who speaks in the message.
+            allow_nonfinite: accept NaN and infinity.
 
         Raises:
-            UsageError: listing every missing, unknown and misshapen array at once.
+            UsageError: listing every missing, unknown, misshapen and not finite array at once.
         """
         views = self.named()
         arrays = {name: np.asarray(value) for name, value in values.items()}
@@ -181,6 +182,11 @@ class Parameters:
             for name, array in arrays.items()
             if array.dtype.kind not in "fiu"
         ]
+        wrong += [
+            f"'{name}' holds {value}, which is not finite in {view.dtype}"
+            for name, view in views.items()
+            if name in arrays and not allow_nonfinite and (value := _not_finite(arrays[name], view.dtype)) is not None
+        ]
         if wrong:
             raise UsageError(say(where, "the weights do not fit: " + "; ".join(wrong)))
         for name, view in views.items():
@@ -194,6 +200,15 @@ class Parameters:
 
     def __repr__(self) -> str:
         return f"Parameters({self.count:,} of {self.flat.dtype} in {len(self._layers)} layers)"
+
+
+def _not_finite(array: Array, dtype: np.dtype[Any]) -> Any:
+    """Give the first number that is not finite, or would not be in this dtype."""
+    if array.dtype.kind != "f":  # no integer is too large for a float
+        return None
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(dtype, copy=False))
+    return None if finite.all() else array.flat[int(np.argmin(finite))]
 
 
 def _views(buffer: Array, spots: Mapping[str, tuple[int, tuple[int, ...]]]) -> dict[str, Array]:
