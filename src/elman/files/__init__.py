@@ -6,6 +6,16 @@
 
 from elman.files.durable import check_target, write_atomic
 from elman.files.format import TensorInfo
-from elman.files.model_file import FORMAT, Header, Meta, open_model, save
+from elman.files.model_file import FORMAT, Header, Meta, not_accepted, open_model, save
 
-__all__ = ["FORMAT", "Header", "Meta", "TensorInfo", "check_target", "open_model", "save", "write_atomic"]
+__all__ = [
+    "FORMAT",
+    "Header",
+    "Meta",
+    "TensorInfo",
+    "check_target",
+    "not_accepted",
+    "open_model",
+    "save",
+    "write_atomic",
+]

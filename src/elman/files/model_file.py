@@ -22,7 +22,7 @@ from elman.files.durable import write_atomic
 from elman.files.format import TensorInfo, container, little_endian, read_array, read_layout
 from elman.files.plain import listed, not_plain, quoted, strict_json
 
-__all__ = ["FORMAT", "Header", "Meta", "open_model", "save"]
+__all__ = ["FORMAT", "Header", "Meta", "not_accepted", "open_model", "save"]
 
 FORMAT = 1
 """The newest format of the file that this version reads, and the one it writes."""
@@ -65,6 +65,7 @@ class Header:
     meanwhile. It is closed by `close`, by leaving a `with` block, or with the object.
 
     Attributes:
+        where: how messages name the file.
         meta: what the file says about itself.
         shapes: the arrays it holds, name -> (dtype, shape).
 
@@ -81,16 +82,16 @@ class Header:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._where = f"model file {os.fspath(path)!r}"
-        self._file = FileIO(_open_regular(path, where=self._where))
+        self.where = f"model file {os.fspath(path)!r}"
+        self._file = FileIO(_open_regular(path, where=self.where))
         self._finalizer = weakref.finalize(self, self._file.close)
         try:
             size = os.fstat(self._file.fileno()).st_size
-            layout = read_layout(self._file, size=size, where=self._where)
-            self.meta = _decode_meta(layout.metadata, where=self._where)
+            layout = read_layout(self._file, size=size, where=self.where)
+            self.meta = _decode_meta(layout.metadata, where=self.where)
         except OSError as error:
             self.close()
-            raise _unreadable(error, where=self._where) from error
+            raise _unreadable(error, where=self.where) from error
         except BaseException:
             self.close()
             raise
@@ -128,11 +129,11 @@ class Header:
         wrongs = list(_differences(found, wanted, dtype=None if dtype is None else np.dtype(dtype).name))
         if wrongs:
             cure = "The file was written for another model or is damaged"
-            raise ModelFileError(say(self._where, f"its weights do not fit: {listed(wrongs)}", cure=cure))
+            raise ModelFileError(say(self.where, f"its weights do not fit: {listed(wrongs)}", cure=cure))
         weights = self._read(wanted)
         if not allow_nonfinite and (wrongs := list(_not_finite(weights))):
             cure = "Load an earlier file, or give allow_nonfinite=True to look at this one"
-            raise ModelFileError(say(self._where, listed(wrongs), expected="finite weights", cure=cure))
+            raise ModelFileError(say(self.where, listed(wrongs), expected="finite weights", cure=cure))
         return weights
 
     def read_history(self) -> dict[str, npt.NDArray[Any]]:
@@ -151,7 +152,7 @@ class Header:
             if info.dtype != "float32" or len(info.shape) != 1
         ]
         if wrongs:
-            raise ModelFileError(say(self._where, listed(wrongs), expected="rows of float32"))
+            raise ModelFileError(say(self.where, listed(wrongs), expected="rows of float32"))
         history = self._read(found)
         return {name.removeprefix(_HISTORY): array for name, array in history.items()}
 
@@ -166,18 +167,18 @@ class Header:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Header of {self._where}: {self.meta.task}, {len(self.shapes)} arrays>"
+        return f"<Header of {self.where}: {self.meta.task}, {len(self.shapes)} arrays>"
 
     def _read(self, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
         if self._file.closed:
-            raise UsageError(say(self._where, "it is closed", cure="Open it again with open_model"))
+            raise UsageError(say(self.where, "it is closed", cure="Open it again with open_model"))
         try:
             return {
-                name: read_array(self._file, self.shapes[name], start=self._starts[name], where=self._where)
+                name: read_array(self._file, self.shapes[name], start=self._starts[name], where=self.where)
                 for name in names
             }
         except OSError as error:
-            raise _unreadable(error, where=self._where) from error
+            raise _unreadable(error, where=self.where) from error
 
 
 def open_model(path: str | os.PathLike[str]) -> Header:
@@ -194,6 +195,17 @@ def open_model(path: str | os.PathLike[str]) -> Header:
         ModelFileError: if it is not a whole, sane model file that this version can read.
     """
     return Header(path)
+
+
+def not_accepted(header: Header, part: str, why: str) -> ModelFileError:
+    """Give the error for a file that describes what cannot be built.
+
+    Args:
+        header: of the file.
+        part: of its description, such as "config".
+        why: what whoever tried to build it has to say.
+    """
+    return ModelFileError(say(header.where, f"its {part} is not accepted ({why.removesuffix('.')})"))
 
 
 def save(

@@ -9,13 +9,13 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from elman.errors import ModelFileError, say
 
-__all__ = ["listed", "not_plain", "quoted", "strict_json"]
+__all__ = ["listed", "not_plain", "quoted", "refusal", "strict_json"]
 
 _MAX_VALUES = 1_000_000  # in a text; each may cost 100 bytes once decoded
 _MAX_DEPTH = 32  # of a text
@@ -85,6 +85,38 @@ def not_plain(value: object, *, place: str, depth: int = 0) -> Iterator[str]:
             yield from not_plain(item, place=f"{place}.{key}", depth=depth + 1)
     else:
         yield f"{place} is of type {type(value).__name__}"
+
+
+class Refusal(NamedTuple):
+    """What msgspec says of a value that a declaration refuses.
+
+    Attributes:
+        name: of the value; "" if it is the whole that does not fit.
+        expected: what would have been accepted, such as "int >= 1"; None if it says something else.
+        sentence: all of it.
+    """
+
+    name: str
+    expected: str | None
+    sentence: str
+
+
+def refusal(error: msgspec.ValidationError) -> Refusal:
+    """Take msgspec's message apart.
+
+    Example:
+        >>> try:
+        ...     msgspec.convert({"units": 2.5}, dict[str, int])
+        ... except msgspec.ValidationError as error:
+        ...     refusal(error).expected
+        'int'
+    """
+    sentence = str(error).replace("`", "")
+    reason, _, name = sentence.partition(" - at $.")
+    begin, expected = "Expected ", None
+    if reason.startswith(begin):
+        expected = reason.removeprefix(begin).partition(", got")[0]
+    return Refusal(name, expected, sentence)
 
 
 def listed(wrongs: list[str]) -> str:

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from elman.errors import NotFittedError, UsageError, say
+from elman.files.plain import Refusal, refusal
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -219,7 +220,7 @@ def check_options(config: type[LayerConfig], options: Mapping[str, Any]) -> Laye
     try:
         return msgspec.convert(plain, config)
     except msgspec.ValidationError as error:
-        raise UsageError(_explain(config, plain, str(error))) from None
+        raise UsageError(_explain(config, plain, refusal(error))) from None
 
 
 def _plain(value: Any) -> Any:
@@ -229,12 +230,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _explain(config: type[LayerConfig], options: Mapping[str, Any], problem: str) -> str:
+def _explain(config: type[LayerConfig], options: Mapping[str, Any], told: Refusal) -> str:
     where = f"layer '{config.__struct_config__.tag}'"
-    reason, _, path = problem.partition(" - at `$.")
-    field = path.rstrip("`")
+    field, expected = told.name, told.expected
     if field in options:
-        expected = reason.removeprefix("Expected ").replace("`", "") if reason.startswith("Expected") else None
         choices = _choices(get_type_hints(config, include_extras=True).get(field))
         if choices:
             expected = "one of " + ", ".join(map(repr, choices))
@@ -243,7 +242,7 @@ def _explain(config: type[LayerConfig], options: Mapping[str, Any], problem: str
         if field == "name":
             expected = "1 to 64 characters without a dot or white space, other than 'history'"
         return say(where, f"{field} is not accepted", expected=expected, got=repr(options[field]))
-    return say(where, reason.replace("`", "'"), expected="the options " + ", ".join(config.__struct_fields__))
+    return say(where, told.sentence, expected="the options " + ", ".join(config.__struct_fields__))
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from elman import files
 from elman._version import __version__
 from elman.engines.native import Engine, find_loss, loss_layers
-from elman.errors import ModelFileError, NotFittedError, UsageError, say
+from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.summary import summary_table
@@ -152,7 +152,7 @@ class Foundation:
             weights: as `get_weights` or `named_weights` gives them.
 
         Raises:
-            UsageError: listing everything that is missing, unknown or of another shape.
+            UsageError: listing everything that is missing, unknown, of another shape or not finite.
         """
         names = list(self.parameters.named())
         if not isinstance(weights, Mapping):
@@ -219,7 +219,9 @@ class Foundation:
         return model
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take weights by name, of a model of the same config.
+        """Take weights by name, of a model of the same config; files and copies come in here.
+
+        Finite or not, they are taken as they are: whoever reads a file has asked that already.
 
         Args:
             weights: "<layer>.<parameter>" -> array.
@@ -229,13 +231,13 @@ class Foundation:
             NotFittedError: if the input size is not known yet.
         """
         if self._parameters is not None:
-            return self._parameters.set(weights, where="load_weights")
+            return self._parameters.set(weights, where="load_weights", allow_nonfinite=True)
         shapes = self.weight_shapes()
         if self.input_size is None or {name: np.shape(array) for name, array in weights.items()} != shapes:
             got = {name: np.shape(array) for name, array in weights.items()}
             raise UsageError(say("load_weights", "the weights do not fit", expected=shapes, got=got))
         self._build(self.input_size, self.ids, None)
-        return self.parameters.set(weights, where="load_weights")
+        return self.parameters.set(weights, where="load_weights", allow_nonfinite=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically and durably; `elman.load` reads it.
@@ -253,11 +255,12 @@ class Foundation:
         files.save(path, tensors, files.Meta(version=__version__, task="model", config=self.config()))
 
     @classmethod
-    def from_file(cls, header: files.Header) -> Self:
+    def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
         """Rebuild the model of an open file; nothing is allocated before all of it is checked.
 
         Args:
             header: from `files.open_model`, of the task "model".
+            allow_nonfinite: accept weights that are NaN or infinite.
 
         Raises:
             ModelFileError: if config and weights do not fit together.
@@ -266,8 +269,8 @@ class Foundation:
             model = cls.from_config(header.meta.config)
             shapes = model.weight_shapes()
         except (UsageError, NotFittedError) as error:
-            raise ModelFileError(say("model file", f"its config is not accepted ({error})")) from None
-        model.load_weights(header.read(shapes, dtype=model.dtype))
+            raise files.not_accepted(header, "config", str(error)) from None
+        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
         return model

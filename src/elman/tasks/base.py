@@ -13,6 +13,7 @@ import numpy as np
 from elman import files
 from elman._version import __version__
 from elman.errors import DataError, ModelFileError, NotFittedError, UsageError, say
+from elman.files.plain import refusal
 from elman.model import Sequential
 from elman.training.history import History
 
@@ -88,25 +89,29 @@ class Task:
         files.save(path, tensors, meta)
 
     @classmethod
-    def from_file(cls, header: files.Header) -> Self:
+    def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
         """Rebuild a fitted task from an open model file.
+
+        Args:
+            header: from `files.open_model`, of this task.
+            allow_nonfinite: accept weights that are NaN or infinite.
 
         Raises:
             ModelFileError: if what it holds does not fit this task.
         """
-        where = f"a file of the task {cls.task!r}"
         try:
             params = msgspec.convert(header.meta.config, cls.Params)
-        except msgspec.ValidationError as error:
-            raise ModelFileError(say(where, f"its config is not accepted: {error}")) from None
-        task = cls(**msgspec.structs.asdict(params))
-        try:
+            task = cls(**msgspec.structs.asdict(params))
             model = task._new_model(header.meta.vocabulary)
             shapes = model.weight_shapes()
+        except msgspec.ValidationError as error:
+            raise files.not_accepted(header, "config", refusal(error).sentence) from None
         except (UsageError, DataError) as error:
-            raise ModelFileError(say(where, f"its config is not accepted: {error}")) from None
+            raise files.not_accepted(header, "config", str(error)) from None
+        except ModelFileError as error:
+            raise files.not_accepted(header, "vocabulary", str(error)) from None
         # Names and shapes are compared before anything is allocated.
-        model.load_weights(header.read(shapes, dtype=model.dtype))
+        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
         task.model_, task.training_ = model, header.meta.training or {}
         task.history_ = History.from_tensors(header.read_history())
         return task
@@ -125,10 +130,10 @@ class Task:
         try:
             return msgspec.convert(plain, self.Params)
         except msgspec.ValidationError as error:
-            reason, _, name = str(error).removesuffix("`").partition(" - at `$.")
-            expected = reason.removeprefix("Expected ").partition(", got")[0].replace("`", "")
-            got = repr(plain.get(name))
-            raise UsageError(say(type(self).__name__, f"{name} is not accepted", expected=expected, got=got)) from None
+            told = refusal(error)
+            got = repr(plain.get(told.name))
+            wrong = f"{told.name} is not accepted"
+            raise UsageError(say(type(self).__name__, wrong, expected=told.expected, got=got)) from None
 
     def _check_fitted(self, where: str) -> None:
         if not hasattr(self, "model_"):

@@ -290,13 +290,17 @@ class LanguageModel(Task):
         return model
 
     @classmethod
-    def from_file(cls, header: files.Header) -> Self:
+    def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
         """Rebuild a fitted model from an open model file.
+
+        Args:
+            header: from `files.open_model`, of this task.
+            allow_nonfinite: accept weights that are NaN or infinite.
 
         Raises:
             ModelFileError: if what it holds does not fit.
         """
-        model = super().from_file(header)
+        model = super().from_file(header, allow_nonfinite=allow_nonfinite)
         model.vocabulary_ = Vocabulary.from_dict(header.meta.vocabulary)
         return model
 

@@ -16,11 +16,12 @@ __all__ = ["TASKS", "load"]
 TASKS: dict[str, Any] = {"model": Sequential, LanguageModel.task: LanguageModel, BinaryAdder.task: BinaryAdder}
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Any:
     """Load what a model file holds: a task or a bare model.
 
     Args:
         path: a file that `save` has written.
+        allow_nonfinite: accept weights that are NaN or infinite, to look at them.
 
     Returns:
         A `LanguageModel`, a `BinaryAdder` or a `Sequential`.
@@ -32,5 +33,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     with files.open_model(path) as header:
         task = header.meta.task
         if task not in TASKS:
-            raise ModelFileError(say(str(path), "unknown task", expected=f"one of {', '.join(TASKS)}", got=repr(task)))
-        return TASKS[task].from_file(header)
+            raise ModelFileError(
+                say(header.where, "unknown task", expected=f"one of {', '.join(TASKS)}", got=repr(task))
+            )
+        return TASKS[task].from_file(header, allow_nonfinite=allow_nonfinite)
