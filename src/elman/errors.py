@@ -65,9 +65,16 @@ class ModelFileError(ElmanError, ValueError):
 
 
 class DivergedError(ElmanError, FloatingPointError):
-    """Training met a loss or a gradient that is not finite."""
+    """Training met a loss or a gradient that is not finite.
+
+    Attributes:
+        step: the number of the batch, counted from 1 over all epochs; None outside of `fit`.
+        norm: of the gradient, if it is known.
+    """
 
     exit_code = 5
+    step: int | None = None
+    norm: float | None = None
 
 
 class ResourceError(ElmanError, MemoryError):
@@ -92,6 +99,9 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signum: int, *args: object) -> None:
         super().__init__(*(args or (f"interrupted by signal {int(signum)}",)))
         self.signum = int(signum)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.signum, *self.args)
 
     @property
     def exit_code(self) -> int:

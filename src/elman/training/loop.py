@@ -241,7 +241,7 @@ class _Run:
                 cure=cure,
             )
         )
-        error.step, error.norm = step, norm  # type: ignore[attr-defined]
+        error.step, error.norm = step, norm
         return error
 
     def stop_if_asked(self, signals: Signals) -> None:
