@@ -104,6 +104,14 @@ def test_saved_and_loaded_it_gives_the_same_answers(adder, tmp_path):
         (True, 2, DataTypeError, "a[0] is no integer"),
         ("12", "34", DataTypeError, "a[0] is no integer"),
         ([1, 2], [3], DataError, "a and b differ in length, expected 2 numbers in b, got 1"),
+        (
+            np.array(1),
+            2,
+            DataTypeError,
+            "a is no row of numbers, expected an integer or a sequence of integers, got shape ()",
+        ),
+        ([1], np.ones((1, 1), int), DataTypeError, "b is no row of numbers"),
+        ([[1]], [1], DataTypeError, "a[0] is no integer"),
         ([1, 2], 3, DataError, "a and b differ in length"),
     ],
 )
@@ -117,6 +125,13 @@ def test_arguments_out_of_range_are_refused(arguments):
     (name,) = arguments
     with pytest.raises(UsageError, match=f"{name} is not accepted"):
         BinaryAdder(**arguments).fit()
+
+
+@pytest.mark.parametrize("every", [0, 1.5, True, None, "10"])
+def test_every_is_a_count(every):
+    told = f"fit: every is out of range, expected an integer >= 1, got {every!r}."
+    with pytest.raises(UsageError, match=re.escape(told)):
+        BinaryAdder(examples=1).fit(every=every)
 
 
 def test_before_fit_it_says_so():

@@ -1,11 +1,14 @@
 """Characters become ids and come back exactly; what cannot be a character is refused by name."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.errors import DataError, ModelFileError, UsageError
+from elman.errors import DataError, DataTypeError, ModelFileError, UsageError
+from elman.tasks.language_model import LanguageModel
 from elman.tasks.sampling import Sampler
 from elman.tasks.text_files import decode_text, read_text
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
@@ -218,6 +221,15 @@ def test_the_largest_uniform_chooses_a_possible_token():
         {"top_p": 0.0},
         {"top_p": 1.01},
         {"top_p": float("nan")},
+        {"temperature": "hot"},
+        {"temperature": None},
+        {"temperature": True},
+        {"temperature": [1.0]},
+        {"top_k": 2.5},
+        {"top_k": True},
+        {"top_k": "3"},
+        {"top_p": "0.5"},
+        {"top_p": np.array([0.5])},
         {"greedy": True, "top_k": 3},
         {"greedy": True, "temperature": 0.5},
     ],
@@ -225,3 +237,16 @@ def test_the_largest_uniform_chooses_a_possible_token():
 def test_rules_out_of_range_are_refused(rules):
     with pytest.raises(UsageError, match="sample: "):
         Sampler(**rules)
+
+
+def test_rules_may_be_numpy_numbers():
+    assert Sampler(temperature=np.float32(0.5), top_k=np.int8(3), top_p=np.float64(0.5)).draws
+    assert Sampler(temperature=1, top_p=1).draws
+
+
+@pytest.mark.parametrize("prime", [b"to", None, 3, ["to"]])
+def test_a_prime_that_is_no_text_is_refused_at_the_call(prime):
+    model = LanguageModel(layers=1, hidden=4, batch=2, steps=5, epochs=1, verbose=0).fit("to be or not to be " * 5)
+    told = f"sample: prime is no text, expected str, got {type(prime).__name__}."
+    with pytest.raises(DataTypeError, match=re.escape(told)):
+        model.sample(3, prime=prime)

@@ -17,6 +17,7 @@ from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import RNN, Dense
 from elman.model import Sequential
 from elman.tasks.base import Task, TaskParams
+from elman.tasks.sampling import is_integer
 from elman.training.history import History
 from elman.training.optimizers import SGD
 from elman.training.seeds import spawn
@@ -119,8 +120,9 @@ class BinaryAdder(Task):
             UsageError: if an argument is out of range.
         """
         params = self._checked_params()
-        if every < 1:
-            raise UsageError(say("fit", "every is out of range", expected="1 or more", got=every))
+        if not is_integer(every) or every < 1:
+            raise UsageError(say("fit", "every is out of range", expected="an integer >= 1", got=repr(every)))
+        every = int(every)  # a small NumPy integer would overflow
         seeds = spawn(params.random_state, where="random_state")
         steps = params.bits + 1
         model = self._new_model(None)
@@ -228,9 +230,12 @@ class BinaryAdder(Task):
 
 def _checked(name: str, numbers: Any) -> list[int]:
     """Return integers >= 0 as Python's own, of any size."""
+    if isinstance(numbers, np.ndarray) and numbers.ndim != 1:
+        expected = "an integer or a sequence of integers"
+        raise DataTypeError(say("add", f"{name} is no row of numbers", expected=expected, got=f"shape {numbers.shape}"))
     items = numbers if isinstance(numbers, Sequence | np.ndarray) else [numbers]
     for index, number in enumerate(items):
-        if isinstance(number, bool | np.bool_) or not isinstance(number, int | np.integer):
+        if not is_integer(number):
             raise DataTypeError(say("add", f"{name}[{index}] is no integer", got=repr(number)))
         if number < 0:
             raise DataError(say("add", f"{name}[{index}] is negative", expected="0 or more", got=number))

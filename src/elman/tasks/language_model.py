@@ -18,7 +18,7 @@ from elman.layers import LAYERS, Dense, Embedding, Recurrent
 from elman.model import Sequential
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
-from elman.tasks.sampling import Sampler
+from elman.tasks.sampling import Sampler, is_integer
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
 from elman.training.batches import StreamBatches
@@ -241,14 +241,18 @@ class LanguageModel(Task):
 
         Raises:
             DataError: if `prime` holds a character that the model does not know.
+            DataTypeError: if `prime` is no text.
             UsageError: if an argument is out of range.
             NotFittedError: before `fit`.
         """
         self._check_fitted("sample")
-        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0:
+        if not is_integer(length) or length < 0:
             raise UsageError(say("sample", "length is out of range", expected="an integer >= 0", got=repr(length)))
         sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy)
         rng = spawn(random_state, where="random_state").sampling
+        if not isinstance(prime, str):
+            cure = "Leave it out to begin anew" if prime is None else None
+            raise DataTypeError(say("sample", "prime is no text", expected="str", got=type(prime).__name__, cure=cure))
         ids = self.vocabulary_.require(prime, where="prime")
         return self._sample(int(length), ids, sampler, rng)
 

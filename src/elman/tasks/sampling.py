@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from elman.errors import UsageError, say
 from elman.tasks.vocabulary import UNKNOWN
 
-__all__ = ["Sampler"]
+__all__ = ["Sampler", "is_integer"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Sampler:
     greedy: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 <= self.temperature < math.inf):
-            raise UsageError(say("sample", "temperature is out of range", expected="0 or more", got=self.temperature))
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(say("sample", "top_k is out of range", expected="1 or more", got=self.top_k))
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UsageError(say("sample", "top_p is out of range", expected="in (0, 1]", got=self.top_p))
+        if not _is_number(self.temperature) or not 0 <= self.temperature < math.inf:
+            raise _refused("temperature", self.temperature, expected="a number, 0 or more")
+        if self.top_k is not None and (not is_integer(self.top_k) or self.top_k < 1):
+            raise _refused("top_k", self.top_k, expected="an integer >= 1")
+        if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
+            raise _refused("top_p", self.top_p, expected="a number in (0, 1]")
         if self.greedy and (self.temperature != 1.0 or self.top_k is not None or self.top_p is not None):
             raise UsageError(say("sample", "greedy takes no temperature, top_k or top_p", cure="Give one or the other"))
 
@@ -86,3 +86,16 @@ class Sampler:
         # "right" steps over tokens of probability 0. Rounding may leave the last sum a hair below 1, hence the scaling.
         cumulated = p.cumsum()
         return int(cumulated.searchsorted(uniform * cumulated[-1], side="right"))
+
+
+def is_integer(value: object) -> bool:
+    """Tell whether a value is an integer, Python's or NumPy's, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return is_integer(value) or isinstance(value, float | np.floating)
+
+
+def _refused(name: str, value: object, *, expected: str) -> UsageError:
+    return UsageError(say("sample", f"{name} is out of range", expected=expected, got=repr(value)))
