@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import sys
 import threading
 
@@ -533,6 +534,7 @@ class TestFit:
             {"validation_data": (x[:, :, [0, 0]], y)},
             {"sample_weight": -np.ones(60)},
             {"rng": "seed"},
+            {"history": 5},
         ):
             with pytest.raises(ElmanError):
                 model.fit(**{"x": x, "y": y, "verbose": 0, **bad})
@@ -648,7 +650,10 @@ class TestBadInput:
             ({"sample_weight": np.ones(5)}, DataError, "x and sample_weight differ in length"),
             ({"sample_weight": np.ones((6, 5))}, DataError, "sample_weight has too many axes"),
             ({"class_weight": {0: 0, 1: 0, 2: 0}}, DataError, "all weights are zero"),
-            ({"class_weight": {0: -1.0}}, DataError, "the weight of class 0 is out of range"),
+            *(
+                ({"class_weight": {0: bad}}, DataError, "the weight of class 0 is out of range, expected a number >= 0")
+                for bad in (-1.0, None, "2", [1, 2], np.nan, 1j)
+            ),
             (
                 {"class_weight": {3: 1.0}},
                 UsageError,
@@ -742,9 +747,22 @@ class TestBadInput:
         [
             (lambda: elman.Sequential([]), "Sequential: there are no layers"),
             (lambda: elman.Sequential([layers.Dense]), r"layers\[0\] is no layer"),
+            *(
+                (
+                    lambda dtype=dtype: elman.Sequential([layers.Dense(1)], dtype=dtype),
+                    "dtype is not accepted, expected float32 or float64, got " + re.escape(repr(dtype)),
+                )
+                for dtype in ("float16", "foo", None, 5, [1])
+            ),
+            (lambda: elman.Sequential(layers.LSTM(3)), r"layers is a single one, expected a list.*\[layer\]"),
+            (lambda: elman.Sequential(5), "layers is no list, expected .*, got int"),
+            (lambda: make(metrics=5), "metrics is no list of names, .*got 5"),
+            (lambda: make(metrics="auc"), "there is no such metric, .*got 'auc'"),
+            (lambda: make(metrics=[["accuracy"]]), "there is no such metric"),
+            (lambda: make().fit(X, np.zeros((6, 5, 3)), history=5, verbose=0), "fit: history is no History.*got 5"),
             (
-                lambda: elman.Sequential([layers.Dense(1)], dtype="float16"),
-                "dtype is not accepted, expected float32 or float64",
+                lambda: make().fit(X, np.zeros((6, 5, 3)), validation_split="half", verbose=0),
+                "validation_split is out of range",
             ),
             (
                 lambda: elman.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]),
@@ -776,6 +794,14 @@ class TestBadInput:
     def test_wrong_arguments_are_named(self, call, message):
         with pytest.raises(UsageError, match=message):
             call()
+
+    def test_what_has_one_meaning_is_accepted(self, rng):
+        model = make(metrics="acc", per_step=False, dtype=np.float32)
+        assert model.metrics == ("accuracy",) and model.dtype == np.float32
+        for share in (0.5, np.float32(0.5), np.float64(0.5)):
+            again = make(metrics=["accuracy"], per_step=False, loss="cross_entropy")
+            history = again.fit(X, Y, validation_split=share, class_weight={0: np.float32(2), 1: 1}, verbose=0, rng=0)
+            assert len(history.history["val_accuracy"]) == 1
 
     def test_layers_that_do_not_fit_are_named_before_anything_is_built(self, rng):
         model = elman.Sequential([layers.GRU(3), layers.LSTM(2), layers.Dense(1)])

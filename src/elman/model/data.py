@@ -76,7 +76,8 @@ def split(data: Data, share: float) -> tuple[Data, Data]:
         UsageError: if one side would be empty.
     """
     n_sequences = len(data.x)
-    n_train = math.floor(n_sequences * (1 - share)) if isinstance(share, int | float) and 0 < share < 1 else 0
+    accepted = isinstance(share, int | float | np.floating) and 0 < share < 1
+    n_train = math.floor(n_sequences * (1 - share)) if accepted else 0
     if not 0 < n_train < n_sequences:
         got = f"{share!r} of {n_sequences} sequences"
         expected = "a share that leaves at least one sequence on both sides"

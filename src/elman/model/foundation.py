@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -36,6 +36,11 @@ class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
 
     def __init__(self, layers: Sequence[Layer], *, dtype: DTypeLike = "float32", name: str = "sequential") -> None:
+        if isinstance(layers, Layer):
+            cure = "Write Sequential([layer])"
+            raise UsageError(say("Sequential", "layers is a single one", expected="a list", cure=cure))
+        if not isinstance(layers, Iterable):
+            raise UsageError(say("Sequential", "layers is no list", expected="a list", got=type(layers).__name__))
         self.layers = tuple(layers)
         for index, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
@@ -44,12 +49,8 @@ class Foundation:
                 )
         if not self.layers:
             raise UsageError(say("Sequential", "there are no layers", expected="at least one"))
-        if str(np.dtype(dtype)) not in ("float32", "float64"):
-            raise UsageError(
-                say("Sequential", "dtype is not accepted", expected="float32 or float64", got=np.dtype(dtype))
-            )
+        self.dtype, self.name = _checked_dtype(dtype), name
         name_layers(self.layers)
-        self.dtype, self.name = np.dtype(dtype), name
         self.input_size: int | None = None
         self.ids: bool | None = None
         self.optimizer: Optimizer | None = None
@@ -95,7 +96,7 @@ class Foundation:
         self,
         optimizer: str | Mapping[str, Any] | Optimizer = "adam",
         loss: str | LossFunction | None = None,
-        metrics: Sequence[str] | None = None,
+        metrics: Sequence[str] | str | None = None,
         *,
         clip: float | None = None,
     ) -> None:
@@ -104,7 +105,7 @@ class Foundation:
         Args:
             optimizer: "adam", "sgd", or an object such as Adam(2e-3).
             loss: "mse", "cross_entropy" (classes) or "categorical_crossentropy" (one-hot), and Keras's names.
-            metrics: ["accuracy"] or nothing.
+            metrics: ["accuracy"], "accuracy" or nothing.
             clip: greatest joint norm of all gradients of a batch; None leaves them alone.
 
         Raises:
@@ -325,3 +326,14 @@ class Foundation:
     def _comes_as_ids(self, ids: bool | None) -> bool:
         """Say what is taken to come in where the model leaves it open."""
         return self.layers[0].needs_ids if ids is None else ids
+
+
+def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Give float32 or float64; None, which NumPy takes for float64, is neither."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        found = None
+    if found is None or str(found) not in ("float32", "float64"):
+        raise UsageError(say("Sequential", "dtype is not accepted", expected="float32 or float64", got=repr(dtype)))
+    return found

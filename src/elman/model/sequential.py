@@ -108,6 +108,7 @@ class Sequential(Foundation):
         self._compiled("fit")
         check_count("epochs", epochs)
         check_count("batch_size", batch_size)
+        _check_history(history)
         seeds, callbacks, shown = spawn(rng), check_callbacks(callbacks), progress.make(verbose)
         data = read_data(
             self, x, y, where="fit", lengths=lengths, sample_weight=sample_weight, class_weight=class_weight
@@ -380,3 +381,10 @@ class Sequential(Foundation):
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
         loss, _, last = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), state=state)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
+
+
+def _check_history(history: History | None) -> None:
+    """Refuse what cannot be continued."""
+    if history is not None and not isinstance(history, History):
+        expected = "what an earlier fit gave, or None"
+        raise UsageError(say("fit", "history is no History", expected=expected, got=repr(history)))

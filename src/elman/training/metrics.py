@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,15 +41,22 @@ def accuracy(prediction: Array, target: Array) -> Array:
 METRICS: dict[str, Metric] = {"accuracy": accuracy}
 
 
-def check_names(metrics: Sequence[str] | None) -> tuple[str, ...]:
+def check_names(metrics: Sequence[str] | str | None) -> tuple[str, ...]:
     """Give the names of known metrics, Keras's short "acc" included.
+
+    Args:
+        metrics: names, or a single one.
 
     Raises:
         UsageError: if there is no such metric.
     """
-    names = tuple("accuracy" if name == "acc" else name for name in metrics or ())
+    given = [metrics] if isinstance(metrics, str) else metrics or ()
+    if not isinstance(given, Iterable):
+        expected = f"some of {sorted(METRICS)}"
+        raise UsageError(say("compile", "metrics is no list of names", expected=expected, got=repr(metrics)))
+    names = tuple("accuracy" if name == "acc" else name for name in given)
     for name in names:
-        if name not in METRICS:
+        if not isinstance(name, str) or name not in METRICS:
             raise UsageError(
                 say("compile", "there is no such metric", expected=f"some of {sorted(METRICS)}", got=repr(name))
             )

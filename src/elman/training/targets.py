@@ -179,9 +179,9 @@ def _class_weights(class_weight: Mapping[int, float], form: TargetForm, where: s
         if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < form.n_outputs:
             expected = f"classes from 0 to {form.n_outputs - 1}"
             raise UsageError(say(where, "class_weight names what is no class", expected=expected, got=repr(label)))
-        number = float(weight)
+        number = float(weight) if isinstance(weight, int | float | np.integer | np.floating) else np.nan
         if not 0 <= number < np.inf:
             wrong = f"the weight of class {label} is out of range"
-            raise DataError(say(where, wrong, expected="a number >= 0", got=weight))
+            raise DataError(say(where, wrong, expected="a number >= 0", got=repr(weight)))
         each[label] = number
     return each
