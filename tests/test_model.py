@@ -25,6 +25,7 @@ from elman.model.memory import batch_bytes
 from elman.ops.core import native
 from elman.ragged import Ragged
 from elman.training import SGD, Adam, Callback, StreamBatches
+from elman.training.batches import SequenceBatches
 from elman.training.seeds import spawn
 
 LENGTHS = [4, 0, 1, 7, 2]
@@ -539,10 +540,21 @@ class TestFit:
             with pytest.raises(ElmanError):
                 model.fit(**{"x": x, "y": y, "verbose": 0, **bad})
             assert not model.built and model.input_size is None and model.history is None
-        model.fit(x, y, verbose=0)
+        history = model.fit(x, y, verbose=0)
         weights = model.parameters.flat.copy()
         with pytest.raises(DataError):
             model.fit(x[:, :, [0, 0]], y, verbose=0)
+        batches = SequenceBatches(Ragged.from_list(list(x)), y, None, batch_size=9, per_step=False)
+        for bad in (
+            {"epochs": 0},
+            {"verbose": 7},
+            {"callbacks": [print]},
+            {"history": 5},
+            {"rng": "seed"},
+        ):
+            with pytest.raises(UsageError):
+                model.fit_batches(batches, **{"verbose": 0, **bad})
+            assert model.history is history
         bits(model.parameters.flat, weights)
 
 

@@ -182,7 +182,10 @@ class Sequential(Foundation):
         """
         optimizer = self._compiled("fit")
         engine = self._engine_for("fit")
-        shown = progress.make(verbose)
+        check_count("epochs", epochs)
+        _check_history(history)
+        callbacks, shown = check_callbacks(callbacks), progress.make(verbose)
+        draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
 
         def validate(stopped: Any) -> dict[str, float]:
             figures = loop.evaluate(engine, validation or (), metrics=self.metrics, stopped=stopped)
@@ -195,11 +198,11 @@ class Sequential(Foundation):
             optimizer,
             epochs=epochs,
             clip=self.clip,
-            callbacks=callbacks or (),
+            callbacks=callbacks,
             validate=None if validation is None else validate,
             metrics=self.metrics,
             progress=shown,
-            rng=rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout,
+            rng=draws,
             history=self.history,
         )
 
