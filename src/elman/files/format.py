@@ -180,7 +180,7 @@ def _check_start(first: bytes, *, size: int, where: str) -> None:
             claim = f"the header claims {length:,} bytes"
             raise ModelFileError(say(where, claim, expected=f"at most {MAX_HEADER:,}"))
         if 8 + length > size:
-            raise _cutquoted(8 + length, size=size, where=where)
+            raise _cut_short(8 + length, size=size, where=where)
         return
     for magic, kind, cure in _FOREIGN:
         if first.startswith(magic):
@@ -212,7 +212,7 @@ def _check_cover(entries: Mapping[str, _Entry], *, begin: int, size: int, where:
     spans = sorted((*entry.data_offsets, name) for name, entry in entries.items())
     end = begin + max((stop for _, stop, _ in spans), default=0)
     if end > size:
-        raise _cutquoted(end, size=size, where=where)
+        raise _cut_short(end, size=size, where=where)
     reached = 0
     for start, stop, name in spans:
         if start != reached:
@@ -224,6 +224,6 @@ def _check_cover(entries: Mapping[str, _Entry], *, begin: int, size: int, where:
         raise ModelFileError(say(where, extra, expected=f"{end:,} bytes", got=f"{size:,}"))
 
 
-def _cutquoted(need: int, *, size: int, where: str) -> ModelFileError:
+def _cut_short(need: int, *, size: int, where: str) -> ModelFileError:
     cure = "Copy or download it again"
     return ModelFileError(say(where, "the file is cut short", expected=f"{need:,} bytes", got=f"{size:,}", cure=cure))
