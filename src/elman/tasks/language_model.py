@@ -366,4 +366,4 @@ def _streams(ids: NDArray[np.int32], *, batch: int, steps: int) -> StreamBatches
 
 
 def _notice(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=4)
+    warnings.warn(say("fit", text), UserWarning, stacklevel=4)
