@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
+import numpy as np
 import pytest
 
 from elman.cli.main import main
@@ -81,6 +83,7 @@ def test_flags_of_train_text_are_the_constructors(capsys):
     for name in LanguageModel().get_params():
         flag = {"random_state": "--seed", "verbose": "--quiet"}.get(name, "--" + name.replace("_", "-"))
         assert flag in shown, flag
+    assert "rnn, lstm or gru." in shown and "Units of each layer." in shown
 
 
 @pytest.mark.parametrize(
@@ -270,6 +273,7 @@ def test_notes_are_one_line_each(tmp_path, capsys):
     assert main(["train", "text", str(path), "-o", str(tmp_path / "m.elman"), "--epochs", "1", "--hidden", "8"]) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
     assert len(notes) == 2
+    assert all(re.match(r"note: \S+: ", note) for note in notes)
     assert "byte order mark" in notes[0] and "steps from 50 to 26" in notes[1]
 
 
@@ -534,3 +538,46 @@ def test_demo(tmp_path, capsys):
     assert isinstance(load(folder / "pydoc.elman"), LanguageModel)
     assert load(folder / "adder.elman").add(1, 2) == 3
     assert "epoch 1/1" in err
+
+
+@pytest.mark.parametrize(
+    ("until", "told"),
+    [
+        ("example 1,000", "Stopped. Nothing was saved.\nFrom the beginning: elman demo -o {folder}\n"),
+        (
+            "losses in nats per character",
+            "Stopped. Saved in {folder}: adder.elman, pydoc.elman.\n"
+            "Next: elman sample {folder}/pydoc.elman\nFrom the beginning: elman demo -o {folder}\n",
+        ),
+    ],
+)
+def test_an_interrupted_demo_says_what_it_saved(until, told, tmp_path):
+    folder = tmp_path / "out"
+    process = subprocess.Popen(
+        [*ELMAN, "demo", "--seconds", "60", "-o", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        while until not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
+        time.sleep(1.0 if "losses" in until else 0)  # until it trains
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err.endswith(told.format(folder=folder)) and "Traceback" not in err
+
+
+def test_notes_are_ours_alone(trained, monkeypatch, capsys):
+    def remark(*_, **__):
+        np.exp(np.float32(1000.0) * np.ones(1, np.float32))
+        warnings.warn("elman: no kernel.", RuntimeWarning, stacklevel=1)
+        return iter("ok")
+
+    monkeypatch.setattr(LanguageModel, "sample", remark)
+    assert main(["sample", str(trained)]) == 0
+    assert capsys.readouterr().err == "note: elman: no kernel.\n"

@@ -177,7 +177,11 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, debug: bool, **kwargs: Any) -> None:
         code = 0
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore" if kwargs.get("quiet") else "default", UserWarning)
+            notes: Any = "ignore" if kwargs.get("quiet") else "default"
+            warnings.simplefilter(notes, UserWarning)
+            # NumPy's remarks on its own arithmetic tell a user nothing; what elman says of itself does.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.filterwarnings(notes, message="elman: ", category=RuntimeWarning)
             warnings.showwarning = _note
             try:
                 function(*args, **kwargs)

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
+_FOLDER = "elman-demo"
 _PRIME = "The "
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for models and picture.")] = Path(
-        "elman-demo"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for models and picture.")] = Path(_FOLDER),
     seconds: Annotated[float, typer.Option(help="How long the character model may train.")] = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
     threads: Threads = None,
@@ -37,13 +36,19 @@ def demo(
         raise UsageError(say("elman demo", "seconds is out of range", expected="more than 0", got=seconds))
     use_threads(threads)
     _make_folder(output)
-    _title("1. Learning to add")
-    adder = BinaryAdder(random_state=seed)
-    lesson(adder)
-    adder.save(output / "adder.elman")
+    saved: list[Path] = []
+    try:
+        _title("1. Learning to add")
+        adder = BinaryAdder(random_state=seed)
+        lesson(adder)
+        adder.save(output / "adder.elman")
+        saved.append(output / "adder.elman")
 
-    _title("2. Learning to write, from the manual pages of Python itself")
-    model = _train(output / "pydoc.elman", seconds=seconds, seed=seed)
+        _title("2. Learning to write, from the manual pages of Python itself")
+        model = _train(output / "pydoc.elman", seconds=seconds, seed=seed, saved=saved)
+    except KeyboardInterrupt:
+        _tell_stopped(output, saved)
+        raise
     picture = _draw(model, output / "training-curve.png")
 
     _title("3. What it writes")
@@ -70,7 +75,7 @@ def _make_folder(path: Path) -> None:
         raise UsageError(say("elman demo", f"the folder cannot be made ({reason.lower()})", got=path)) from None
 
 
-def _train(path: Path, *, seconds: float, seed: int) -> LanguageModel:
+def _train(path: Path, *, seconds: float, seed: int, saved: list[Path]) -> LanguageModel:
     """Train a character model for about so many seconds, on as much text as it can use in them."""
     import pydoc_data.topics
 
@@ -88,7 +93,22 @@ def _train(path: Path, *, seconds: float, seed: int) -> LanguageModel:
         f"{len(text):,} characters, {model.layers} LSTM layers of {model.hidden} units; losses in nats per character",
         flush=True,
     )
-    return model.fit(text, callbacks=[SaveEachEpoch(model, path)])
+    saver = SaveEachEpoch(model, path)
+    try:
+        return model.fit(text, callbacks=[saver])
+    finally:
+        if saver.saved:
+            saved.append(path)
+
+
+def _tell_stopped(output: Path, saved: list[Path]) -> None:
+    """Say what an interrupted demo has saved, and how to go on."""
+    names = ", ".join(path.name for path in saved)
+    talk(f"Stopped. Saved in {output}: {names}." if saved else "Stopped. Nothing was saved.")
+    again = "elman demo" if str(output) == _FOLDER else f"elman demo -o {shlex.quote(str(output))}"
+    if len(saved) == 2:
+        talk(f"Next: elman sample {shlex.quote(str(saved[-1]))}")
+    talk(f"From the beginning: {again}")
 
 
 def _speed(text: str, settings: dict[str, Any]) -> float:

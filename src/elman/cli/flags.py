@@ -27,7 +27,8 @@ def options_of(constructor: type, *, panel: str, without: Collection[str] = ()) 
         parameter.replace(
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=Annotated[
-                parameter.annotation, typer.Option(_flag(name), help=help_of[name], rich_help_panel=panel)
+                parameter.annotation,
+                typer.Option(_flag(name), help=_sentence(help_of[name], parameter.annotation), rich_help_panel=panel),
             ],
         )
         for name, parameter in inspect.signature(constructor, eval_str=True).parameters.items()
@@ -52,9 +53,13 @@ def _flag(name: str) -> str:
     return _FLAGS.get(name, "--" + name.replace("_", "-"))
 
 
+def _sentence(description: str, kind: Any) -> str:
+    """Begin a description with a capital, but not one of a word: it begins with a name, such as "rnn"."""
+    return description if kind is str else description[:1].upper() + description[1:]
+
+
 def _arguments_section(doc: str) -> dict[str, str]:
     """Read the `Args:` section of a Google-style docstring: name -> description in one line."""
     section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.MULTILINE | re.DOTALL)
     entries = re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", section[1] if section else "", re.MULTILINE | re.DOTALL)
-    lines = {name: " ".join(text.split()) for name, text in entries}
-    return {name: line[:1].upper() + line[1:] for name, line in lines.items()}
+    return {name: " ".join(text.split()) for name, text in entries}
