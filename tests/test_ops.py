@@ -219,7 +219,7 @@ def test_config_and_threads():
     elman.set_threads(1)
     assert elman.show_config()["threads"] == 1
     elman.set_threads(before)
-    with pytest.raises(errors.UsageError, match="number of threads is out of range, expected an integer from 1 to 1024, got 0"):
+    with pytest.raises(errors.UsageError, match="out of range, expected an integer from 1 to 1024, got 0"):
         elman.set_threads(0)
 
 
