@@ -16,7 +16,7 @@ class RankedBatch {
         if (static_cast<long>(lengths_.size()) == count && std::equal(lengths, lengths + count, lengths_.begin()) &&
             made_)
             return batch_;
-        made_ = true;
+        made_ = false;  // until all is there: a failed allocation must not leave half of it
         lengths_.assign(lengths, lengths + count);
         sequence_.resize(static_cast<size_t>(count));
         std::iota(sequence_.begin(), sequence_.end(), 0);
@@ -36,6 +36,7 @@ class RankedBatch {
             first_row_[static_cast<size_t>(t) + 1] = first_row_[static_cast<size_t>(t)] + running;
         }
         batch_ = {count, steps, start.back(), active_.data(), first_row_.data(), sequence_.data(), first_step_.data()};
+        made_ = true;
         return batch_;
     }
 

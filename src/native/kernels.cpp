@@ -37,8 +37,8 @@ constexpr Kernels<T> make_kernels() {
             Linear<T>::weights,
             cross_entropy<T>,
             add_rows<T>,
-          adam<T>,
-          squares<T>,
+            adam<T>,
+            squares<T>,
             elementwise<T>};
 }
 

@@ -44,8 +44,9 @@ class Unlocked {
     std::optional<nb::gil_scoped_release> released_;
 };
 
-// Asked by the caller's thread every 64 steps: has a signal handler raised? Looks at most every 50 ms.
+// Asked by the caller's thread now and then: has a signal handler raised? Looks at most every 50 ms.
 bool interrupted() {
+    if (on_worker()) return false;
     static thread_local std::chrono::steady_clock::time_point last;
     const auto now = std::chrono::steady_clock::now();
     if (now - last < std::chrono::milliseconds(50)) return false;
@@ -53,6 +54,24 @@ bool interrupted() {
     const nb::gil_scoped_acquire lock;
     return PyErr_CheckSignals() != 0;
 }
+
+// Marks a kernel as running. A signal handler may come back to it in mid-run, on the same thread; so may another
+// thread.
+class Turn {
+  public:
+    explicit Turn(bool& busy) : busy_(busy) {
+        if (busy_)
+            throw std::runtime_error(
+                "native core: this kernel is running already. Give each thread its own workspace.");
+        busy_ = true;
+    }
+    ~Turn() { busy_ = false; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+  private:
+    bool& busy_;
+};
 
 void check_ids(const int64_t* ids, int64_t count, int64_t end, const char* what) {
     for (int64_t n = 0; n < count; ++n)
@@ -98,6 +117,7 @@ class Recurrence {
 
     void forward(uint64_t tick, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0, Maybe<In<T>> c0,
                  Out<T> y, Out<T> h_last, Maybe<Out<T>> c_last, Maybe<Out<T>> gates, Maybe<Out<T>> cells) {
+        const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
         const bool cell_state = kernel_->layout.has_cell_state;
@@ -123,6 +143,7 @@ class Recurrence {
                   Maybe<In<T>> c0, In<T> y, In<T> gates, Maybe<In<T>> cells, Maybe<In<T>> dh_last, Maybe<In<T>> dc_last,
                   Out<T> da, Maybe<Out<T>> dx, Maybe<Out<T>> dh0, Maybe<Out<T>> dc0, Maybe<Out<T>> dh,
                   Out<T> d_weight_ih, Out<T> d_weight_hh, Out<T> d_bias, Maybe<Out<T>> d_bias_hn) {
+        const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const CellLayout& layout = kernel_->layout;
         const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
@@ -175,6 +196,7 @@ class Recurrence {
         v.hidden_size = hidden_;
         require(lengths.ndim() == 1, "lengths must be a vector");
         const long sequences = static_cast<long>(lengths.shape(0));
+        address(lengths, "lengths", {sequences});
         int64_t rows = 0;
         for (long i = 0; i < sequences; ++i) {
             require(lengths.data()[i] >= 0, "lengths must not be negative");
@@ -222,24 +244,24 @@ class Recurrence {
             have_input_ = !ids;
             have_back_ = p.input_back != nullptr;
         }
-        if (ids) p.table = table_for(v, p.bias);
+        if (ids) p.table = table_for(v);
     }
 
-    const T* table_for(const RecurrenceViews<T>& v, const T* bias) {
-        const CellLayout& layout = kernel_->layout;
-        const size_t columns = static_cast<size_t>(layout.gates * width_);
+    T* table_for(const RecurrenceViews<T>& v) {
+        const size_t columns = static_cast<size_t>(kernel_->layout.gates * width_);
         T* const table = table_.template of<T>(columns * static_cast<size_t>(inputs_));
         row_made_.resize(static_cast<size_t>(inputs_), false);
+        missing_.clear();
         for (long n = 0; n < v.batch.rows; ++n) {
-            const size_t id = static_cast<size_t>(v.ids[n]);
-            if (row_made_[id]) continue;
-            row_made_[id] = true;
-            T* const row = table + id * columns;
-            for (long b = 0; b < layout.gates; ++b) {
-                const T* const from = weight_ih_.data() + layout.input_gates[b] * hidden_ * inputs_ + v.ids[n];
-                for (long j = 0; j < hidden_; ++j) row[b * width_ + j] = bias[b * width_ + j] + from[j * inputs_];
-            }
+            char& made = row_made_[static_cast<size_t>(v.ids[n])];
+            if (!made) missing_.push_back(v.ids[n]);
+            made = true;
         }
+        const long count = static_cast<long>(missing_.size());
+        run(parts_for(20.0 * static_cast<double>(columns) * static_cast<double>(count), count),
+            [&](long part, long parts) {
+                kernel_->fill_table(v, weight_ih_.data(), table, missing_.data(), count, part, parts);
+            });
         return table;
     }
 
@@ -251,6 +273,8 @@ class Recurrence {
     bool packed_ = false, have_input_ = false, have_back_ = false;
     Buffer input_, recurrent_, recurrent_back_, input_back_, padded_bias_, bias_recurrent_, table_;
     std::vector<char> row_made_;
+    std::vector<int64_t> missing_;  // ids whose row of the table is stale
+    bool busy_ = false;
     Scratches scratch_;
     RankedBatch batch_;
     GroupedIds groups_;
@@ -346,7 +370,7 @@ double cross_entropy(In<T> logits, Ids targets, Maybe<In<T>> weights, double sca
     CrossEntropyViews<T> v{};
     v.rows = static_cast<long>(logits.shape(0));
     v.classes = static_cast<long>(logits.shape(1));
-    v.logits = logits.data();
+    v.logits = address(logits, "logits", {v.rows, v.classes});
     v.targets = address(targets, "targets", {v.rows});
     v.weights = address(weights, "weights", {v.rows});
     v.d_logits = address(d_logits, "d_logits", {v.rows, v.classes});
@@ -371,9 +395,9 @@ void add_rows(Ids ids, In<T> dy, Out<T> d_weight) {
     RowsViews<T> v{};
     v.rows = static_cast<long>(ids.shape(0));
     v.columns = static_cast<long>(d_weight.shape(1));
-    v.ids = ids.data();
+    v.ids = address(ids, "ids", {v.rows});
     v.dy = address(dy, "dy", {v.rows, v.columns});
-    v.d_weight = d_weight.data();
+    v.d_weight = address(d_weight, "d_weight", {static_cast<int64_t>(d_weight.shape(0)), v.columns});
     check_ids(v.ids, v.rows, static_cast<int64_t>(d_weight.shape(0)), "token id");
     const double operations = static_cast<double>(v.rows) * static_cast<double>(v.columns);
     const Unlocked unlocked(operations);
@@ -387,7 +411,7 @@ void adam(Out<T> flat, In<T> grads, Out<T> m, Out<T> v, double beta_1, double be
     require(flat.ndim() == 1, "parameters must be a vector");
     const int64_t count = static_cast<int64_t>(flat.shape(0));
     AdamViews<T> views{count,
-                       flat.data(),
+                       address(flat, "flat", {count}),
                        address(grads, "grads", {count}),
                        address(m, "m", {count}),
                        address(v, "v", {count}),

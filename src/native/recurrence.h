@@ -17,9 +17,12 @@ ELMAN_INLINE long own_count(long ranks, long part, long parts) {
     return ranks > part ? (ranks - part + parts - 1) / parts : 0;
 }
 
-ELMAN_INLINE bool stop_now(const Interrupt& interrupt, long step, long part) {
-    if (step % 64 != 63) return false;
-    if (part == 0 && interrupt.ask && interrupt.ask()) __atomic_store_n(interrupt.stop, true, __ATOMIC_RELAXED);
+// Look at the interrupt flag after every 1024 rows of work or so; `waiting` counts them.
+ELMAN_INLINE bool stop_now(const Interrupt& interrupt, long rows, long* waiting) {
+    *waiting += rows;
+    if (*waiting < 1024) return false;
+    *waiting = 0;
+    if (interrupt.ask && interrupt.ask()) __atomic_store_n(interrupt.stop, true, __ATOMIC_RELAXED);
     return __atomic_load_n(interrupt.stop, __ATOMIC_RELAXED);
 }
 
@@ -80,6 +83,21 @@ struct Recurrence {
         if (bias_hn) memcpy(v.packed.bias_recurrent, bias_hn, sizeof(T) * static_cast<size_t>(hidden));
     }
 
+    // Rows of the table for these ids: b + column `id` of W, which is what W x + b is for a one-hot x.
+    static void fill_table(const Views& v, const T* weight_ih, T* table, const int64_t* ids, long count, long part,
+                           long parts) {
+        const long hidden = v.hidden_size, width = round_up<T>(hidden);
+        const Share own = share_of(count, part, parts);
+        for (long k = own.first; k < own.end; ++k) {
+            T* const row = table + ids[k] * C::gates * width;
+            for (int b = 0; b < C::gates; ++b) {
+                const T* const from = weight_ih + C::input_gates[b] * hidden * v.input_size + ids[k];
+                for (long j = 0; j < hidden; ++j)
+                    row[b * width + j] = v.packed.bias[b * width + j] + from[j * v.input_size];
+            }
+        }
+    }
+
     // ------------------------------------------------------------------------------------------------------ forward
 
     static long forward_scratch(const Views& v, long parts) {
@@ -111,6 +129,7 @@ struct Recurrence {
         }
         const Packed<T> recurrent{v.packed.recurrent, hidden, C::gates * width};
 
+        long waiting = 0;
         for (long first = 0; first < batch.steps;) {
             const long end = chunk_end(batch, first, part, parts);
             if (own_count(batch.active[first], part, parts) == 0) break;
@@ -134,7 +153,7 @@ struct Recurrence {
                         advance(v, part, parts, t, done + i, gate[i], h + (done + i) * width, c_first, c_now);
                 }
                 local += n * stride;
-                if (stop_now(v.interrupt, t, part)) return;
+                if (stop_now(v.interrupt, n, &waiting)) return;
             }
             first = end;
         }
@@ -246,6 +265,7 @@ struct Recurrence {
             copy_padded(dh + i * width, row_or_null(g.dh_last, sequence, hidden), hidden, width);
             if (C::has_cell_state) copy_padded(dc + i * width, row_or_null(g.dc_last, sequence, hidden), hidden, width);
         }
+        long waiting = 0;
         long dx_rows = 0;
         const T* dx_from[kMaxRows];
         T* dx_to[kMaxRows];
@@ -277,7 +297,7 @@ struct Recurrence {
                 rows_times<T>(rows, da, through_gates, back, C::carries_dh ? carry : nullptr, carry, width);
 #endif
             }
-            if (stop_now(v.interrupt, t, part)) return;
+            if (stop_now(v.interrupt, n, &waiting)) return;
         }
         if (dx_rows) rows_times<T>(dx_rows, dx_from, through_gates, input_back, nullptr, dx_to, v.input_size);
         for (long i = 0; i < own; ++i) {
@@ -338,7 +358,7 @@ struct Recurrence {
         T* const panel = carve<T>(&scratch, kRowBlock * lanes);
         T* const zero = carve<T>(&scratch, width);
         copy_padded<T>(zero, nullptr, hidden, width);
-        long t = 0, rank = 0;
+        long t = 0, rank = 0, waiting = 0;
         for (long first = 0; first < batch.rows; first += kRowBlock) {
             const long n = batch.rows - first < kRowBlock ? batch.rows - first : kRowBlock;
             const T* x_rows[kRowBlock];
@@ -361,6 +381,7 @@ struct Recurrence {
             }
             if (v.x) pack_right(x, x_rows, n);
             pack_right(h, h_rows, n);
+            if (stop_now(v.interrupt, n, &waiting)) return;
             for (long p = own.first; p < own.end; ++p) {
                 const long block = p / per_block, unit = p % per_block * lanes;
                 const long valid = hidden - unit < lanes ? hidden - unit : lanes;
@@ -407,7 +428,8 @@ struct Recurrence {
                 backward,
                 weights_scratch,
                 weights,
-                pack};
+                pack,
+                fill_table};
     }
 };
 

@@ -89,8 +89,8 @@ ELMAN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};
 }
 
-// a * b + c, rounded once where the instruction set has it. Written out because contraction is off: the compiler
-// must not fuse a product here and not there, or a row would get other bits in another tile.
+// a * b + c, rounded once in AVX-512 and AVX2, twice in the baseline. Written out because contraction is off: the
+// compiler must not fuse a product here and not there, or a row would get other bits in another tile.
 ELMAN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if defined(__AVX512F__)
     return _mm512_fmadd_ps(a, b, c);

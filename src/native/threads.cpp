@@ -9,6 +9,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -76,11 +77,15 @@ bool spin_until(Done done) {
     return done();
 }
 
+thread_local bool is_worker = false;
+
 class Pool {
   public:
     void run(long parts, PartFn fn, void* context) {
-        std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-        if (!turn.owns_lock() || !has_workers(parts - 1)) {
+        // No mutex: a signal handler that Python runs in the middle of a job may come here on the thread that holds it.
+        const bool mine = !serving_.test_and_set();
+        if (!mine || !has_workers(parts - 1)) {
+            if (mine) serving_.clear();
             for (long part = 0; part < parts; ++part) run_one(fn, context, part, parts);
             return;
         }
@@ -90,25 +95,38 @@ class Pool {
         left_.store(parts - 1);
         // The ticket carries the number of parts, so that a worker with no part in this job need not look at it.
         ticket_.store(((ticket_.load() >> 16) + 1) << 16 | static_cast<uint64_t>(parts));
-        if (sleepers_.load() > 0) {
+        for (long index = 1; index < parts; ++index) {
+            Worker& worker = *workers_[static_cast<size_t>(index - 1)];
+            if (!worker.sleeps.load()) continue;
             {
                 const std::lock_guard<std::mutex> lock(sleep_);
             }
-            wake_.notify_all();
+            worker.wake.notify_one();
         }
         run_one(fn, context, 0, parts);
         if (!spin_until([this] { return left_.load() == 0; })) {
             std::unique_lock<std::mutex> lock(sleep_);
             done_.wait(lock, [this] { return left_.load() == 0; });
         }
+        serving_.clear();
     }
 
   private:
+    struct Worker {
+        std::thread thread;
+        std::condition_variable wake;
+        std::atomic<bool> sleeps{false};
+    };
+
     // Make workers up to this many; false where the system gives no more threads.
     bool has_workers(long count) try {
         while (static_cast<long>(workers_.size()) < count) {
+            auto worker = std::make_unique<Worker>();
             const long index = static_cast<long>(workers_.size()) + 1;
-            workers_.emplace_back([this, index, ticket = ticket_.load()] { serve(index, ticket); });
+            Worker& self = *worker;
+            workers_.reserve(workers_.size() + 1);  // what follows must not fail once the thread runs
+            worker->thread = std::thread([this, &self, index, ticket = ticket_.load()] { serve(self, index, ticket); });
+            workers_.push_back(std::move(worker));
         }
         return true;
     } catch (const std::system_error&) {
@@ -123,27 +141,31 @@ class Pool {
         const int core = sched_getcpu();
         if (core < 0 || (core == kept_off_ && kept_off_count_ == workers_.size())) return;
         cpu_set_t allowed;
-        if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
+        if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
         kept_off_ = core;
         kept_off_count_ = workers_.size();
-        CPU_CLR(static_cast<size_t>(core), &allowed);
-        for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof(allowed), &allowed);
+        if (CPU_COUNT(&allowed) > 1) CPU_CLR(static_cast<size_t>(core), &allowed);
+        for (const auto& worker : workers_)
+            pthread_setaffinity_np(worker->thread.native_handle(), sizeof(allowed), &allowed);
 #endif
     }
 
-    void serve(long index, uint64_t seen) {
+    void serve(Worker& self, long index, uint64_t seen) {
+        is_worker = true;
+        // Only a job in which this worker has a part wakes it: a pool that was larger once costs nothing now.
+        const auto called = [this, index, &seen] {
+            const uint64_t ticket = ticket_.load();
+            return ticket != seen && index < static_cast<long>(ticket & 0xffff);
+        };
         for (;;) {
-            const auto changed = [this, seen] { return ticket_.load() != seen; };
-            if (!spin_until(changed)) {
+            if (!spin_until(called)) {
                 std::unique_lock<std::mutex> lock(sleep_);
-                sleepers_.fetch_add(1);
-                wake_.wait(lock, changed);
-                sleepers_.fetch_sub(1);
+                self.sleeps.store(true);
+                self.wake.wait(lock, called);
+                self.sleeps.store(false);
             }
             seen = ticket_.load();
-            const long parts = static_cast<long>(seen & 0xffff);
-            if (index >= parts) continue;
-            run_one(fn_, context_, index, parts);
+            run_one(fn_, context_, index, static_cast<long>(seen & 0xffff));
             if (left_.fetch_sub(1) == 1) {
                 {
                     const std::lock_guard<std::mutex> lock(sleep_);
@@ -153,17 +175,18 @@ class Pool {
         }
     }
 
-    std::mutex turn_;                   // held by the caller that the pool is serving
-    std::vector<std::thread> workers_;  // never joined: the pool lives as long as the process
+    std::atomic_flag serving_ = ATOMIC_FLAG_INIT;
+    std::vector<std::unique_ptr<Worker>> workers_;  // never joined: the pool lives as long as the process
+#if defined(__linux__)
     int kept_off_ = -1;
     size_t kept_off_count_ = 0;
+#endif
     PartFn fn_ = nullptr;
     void* context_ = nullptr;
     std::atomic<uint64_t> ticket_{0};
     std::atomic<long> left_{0};
-    std::atomic<long> sleepers_{0};
     std::mutex sleep_;
-    std::condition_variable wake_, done_;
+    std::condition_variable done_;
 };
 
 std::atomic<Pool*> the_pool{nullptr};
@@ -191,6 +214,10 @@ void run_parts(long parts, PartFn fn, void* context) {
         run_one(fn, context, 0, 1);
     else
         pool().run(parts, fn, context);
+}
+
+bool on_worker() {
+    return is_worker;
 }
 
 long threads() {

@@ -9,6 +9,9 @@ typedef void (*PartFn)(void* context, long part, long parts);
 // caller, the parts run here one after the other: the results are the same to the bit.
 void run_parts(long parts, PartFn fn, void* context);
 
+// Whether the running thread is one of the pool's.
+bool on_worker();
+
 long threads();
 void set_threads(long n);
 

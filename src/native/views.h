@@ -9,7 +9,7 @@ namespace elman {
 // Set by the caller's thread when the user interrupts; every part looks at it every 64 steps.
 struct Interrupt {
     bool* stop;     // shared by all parts: touched by atomic operations only
-    bool (*ask)();  // true to stop; only part 0, which runs on the caller's thread, asks
+    bool (*ask)();  // true to stop; on the pool's own threads it says no
 };
 
 // A ragged batch in rank order: longest sequence first (ties in the caller's order). The tape is time-major in that
@@ -157,6 +157,8 @@ struct CellKernels {
     long (*weights_scratch)(const RecurrenceViews<T>&);
     void (*weights)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, long part, long parts, Scratch);
     void (*pack)(const RecurrenceViews<T>&, const T* weight_ih, const T* weight_hh, const T* bias, const T* bias_hn);
+    void (*fill_table)(const RecurrenceViews<T>&, const T* weight_ih, T* table, const int64_t* ids, long count,
+                       long part, long parts);
 };
 
 template <class T>

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from elman.errors import DataError, say
 from elman.ops.core import native
+from elman.ops.flat import sum_of_squares
 from elman.ops.workspace import current
 
 __all__ = [
@@ -63,7 +64,9 @@ def squared_error(prediction: Array, target: Array, *, weights: Array | None = N
         n_numbers = len(flat)
         if n_numbers == 0:
             return _nothing(prediction, want_grad)
-        loss = (flat @ flat).item() / n_numbers
+        # Not by BLAS, whose bits depend on its threads; complex numbers come from gradient checks.
+        total = sum_of_squares(flat) if flat.dtype.kind == "f" else (flat @ flat).item()
+        loss = total / n_numbers
         return loss, float(len(difference)), difference * (2.0 / n_numbers) if want_grad else None
     total = float(weights.sum())
     if total == 0:
@@ -96,6 +99,7 @@ def softmax_cross_entropy(
     if total == 0:
         return _nothing(logits, want_grad)
     if native is not None and logits.dtype in (np.float32, np.float64):
+        logits = np.ascontiguousarray(logits)
         d_logits = current().take(logits.shape, logits.dtype) if want_grad else None
         target = np.ascontiguousarray(target, np.int64)
         each_weight = None if weights is None else np.ascontiguousarray(weights, logits.dtype)
@@ -160,6 +164,8 @@ def _softmax(logits: Array) -> tuple[Array, Array, Array]:
 def _check_classes(target: Array, n_rows: int, n_classes: int) -> None:
     if target.shape != (n_rows,):
         raise DataError(say("loss", "the target does not fit", expected=(n_rows,), got=target.shape))
+    if target.dtype.kind not in "iu":
+        raise DataError(say("loss", "targets are no classes", expected="integers", got=f"dtype {target.dtype}"))
     if n_rows and not (target.min() >= 0 and target.max() < n_classes):
         row = int(np.argmax((target < 0) | (target >= n_classes)))
         got = f"{target[row]} at target {row}"

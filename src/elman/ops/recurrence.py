@@ -118,7 +118,7 @@ class _Kernel:
         y = take((n_rows, self._hidden), dtype)
         h_last = take(shape, dtype)
         gates = take((n_rows, self._width), dtype) if tape else None
-        rows, ids = (values, None) if values.ndim == 2 else (None, values)
+        rows, ids = self._input(values)
         h0, c0 = self._two(state)
         if not self._cells:
             self._native.forward(ticks, rows, ids, lengths, h0, None, y, h_last, None, gates, None)
@@ -144,7 +144,7 @@ class _Kernel:
         values, lengths, take = x.values, x.lengths, workspace.take
         dtype = self._dtype
         shape = (len(lengths), self._hidden)
-        rows, ids = (values, None) if values.ndim == 2 else (None, values)
+        rows, ids = self._input(values)
         h0, c0 = self._two(state)
         dh_last, dc_last = self._two(dstate)
         if dy is not None:
@@ -178,6 +178,12 @@ class _Kernel:
             grads["bias_hn"] if self._bias_hn else None,
         )
         return dx, (dh0,) if dc0 is None else (dh0, dc0), dh
+
+    def _input(self, values: Array) -> tuple[Array | None, Array | None]:
+        """Give rows of numbers or token ids, the other None, in the kernel's layout."""
+        if values.ndim == 2:
+            return np.ascontiguousarray(values, self._dtype), None
+        return None, np.ascontiguousarray(values, np.int64)
 
     def _two(self, state: State | None) -> tuple[Array | None, Array | None]:
         """Give h and c of a state in the kernel's layout."""
