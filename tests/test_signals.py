@@ -11,7 +11,9 @@ import time
 import numpy as np
 import pytest
 
+import elman
 from elman.errors import Interrupted
+from elman.ops.core import native
 from elman.ragged import Ragged
 from elman.training.batches import SequenceBatches
 from elman.training.callbacks import Callback
@@ -214,3 +216,24 @@ def test_a_process_ends_within_a_second_of_ctrl_c():
     assert out.splitlines()[-1] == f"kept {int(signal.SIGTERM)}"
     assert process.returncode == 143
     assert seconds < 5  # measured 0.1; the machine may be busy
+
+
+@pytest.mark.skipif(native is None, reason="only the native core lets handlers run in mid-batch")
+def test_a_handler_that_predicts_in_mid_batch_changes_nothing():
+    rng = np.random.default_rng(0)
+    model = elman.Sequential([elman.layers.LSTM(256)])
+    model.build(4, rng=0)
+    x, small = rng.standard_normal((2, 40_000, 4)), rng.standard_normal((3, 50, 4))
+    expected, expected_small = model.predict(x), model.predict(small)
+    seen = []
+    before = signal.signal(signal.SIGALRM, lambda *_: seen.append(model.predict(small)))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        got = model.predict(x, batch_size=2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert seen
+    np.testing.assert_array_equal(got, expected)
+    for answer in seen:
+        np.testing.assert_array_equal(answer, expected_small)

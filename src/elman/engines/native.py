@@ -77,7 +77,7 @@ class Engine:
         Returns:
             What the last layer gives, values (N, K) or (B, K), and the last state; both are copies.
         """
-        workspace = self._local.workspace
+        workspace = self._free_workspace()
         with activate(workspace):
             workspace.begin()
             out, last, _ = self._run(self.layers, x, state, rng, tape=False)
@@ -97,7 +97,7 @@ class Engine:
         Returns:
             The mean loss, Σ w, and the last state, or None if not wanted.
         """
-        workspace = self._local.workspace
+        workspace = self._free_workspace()
         with activate(workspace):
             workspace.begin()
             out, last, _ = self._run(self._loss_layers, batch.x, state, None, tape=False)
@@ -131,7 +131,7 @@ class Engine:
             The mean loss, Σ w, and the last state, or None if not wanted; `parameters.grads` holds the
             gradient of the mean loss.
         """
-        workspace = self._local.workspace
+        workspace = self._free_workspace()
         with activate(workspace):
             workspace.begin()
             out, last, tapes = self._run(self._loss_layers, batch.x, state, rng, tape=True)
@@ -149,6 +149,11 @@ class Engine:
             for index, layer, grads in self._backward:
                 dy, _, _ = layer.backward(dy, tapes[index], grads, want_dx=index > 0)
             return loss, weight, _copied(last) if want_state else None
+
+    def _free_workspace(self) -> Workspace:
+        """Give the thread's workspace; a new one to a signal handler that predicts while the thread is in a batch."""
+        workspace = self._local.workspace
+        return Workspace() if workspace.active else workspace
 
     def _run(
         self, layers: tuple[Layer, ...], x: Flow, state: State | None, rng: np.random.Generator | None, *, tape: bool

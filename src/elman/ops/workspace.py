@@ -65,6 +65,9 @@ class Workspace:
     The n-th `take` of a batch reuses the memory of the n-th `take` of the batch before, grown to
     the largest ever asked. Arrays are valid until the next `begin`. Not for two threads at once.
 
+    Attributes:
+        active: whether a `with activate(workspace)` block is running.
+
     Example:
         >>> workspace = Workspace()
         >>> workspace.begin()
@@ -74,12 +77,13 @@ class Workspace:
         True
     """
 
-    __slots__ = ("_kernels", "_next", "_slots")
+    __slots__ = ("_kernels", "_next", "_slots", "active")
 
     def __init__(self) -> None:
         self._slots: list[_Slot] = []
         self._next = 0
         self._kernels: dict[int, tuple[weakref.ref[Weights], Any]] = {}
+        self.active = False
 
     def begin(self) -> None:
         """Start a batch: hand out memory from the first slot again."""
@@ -149,17 +153,20 @@ class activate:  # a verb: `with activate(workspace):`
         workspace: to be used by every op called in the block, by this thread.
     """
 
-    __slots__ = ("_before", "_workspace")
+    __slots__ = ("_before", "_nested", "_workspace")
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     def __enter__(self) -> Workspace:
         self._before = _local.workspace
+        self._nested = self._workspace.active
         _local.workspace = self._workspace
+        self._workspace.active = True
         return self._workspace
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _local.workspace = self._before
+        self._workspace.active = self._nested
