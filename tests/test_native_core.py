@@ -147,10 +147,12 @@ def test_a_signal_handler_that_raises_ends_a_long_run() -> None:
     timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
     start = time.perf_counter()
     timer.start()
+    workspace = Workspace()
     with pytest.raises(KeyboardInterrupt):
-        forward(problem)
+        forward(problem, workspace)
     assert time.perf_counter() - start < 1.0
-    forward(make_problem(CELL_VARIANTS["lstm"], SHAPES["ragged"]))  # and the next call is well
+    short = problem._replace(x=problem.x.window(0, 200))  # the same weights, so the same kernel: it is well again
+    np.testing.assert_array_equal(forward(short, workspace), forward(short))
 
 
 @needs_native
@@ -221,6 +223,205 @@ def test_the_door(change, error, message) -> None:
         return
     with pytest.raises(error, match=message):
         _forward(**change)
+
+
+def _arguments_backward(cell: str, n_gates: int):
+    """A kernel of I=3, H=4 and the arguments of a valid backward call, lengths (2, 1), with every gradient asked."""
+    rng = np.random.default_rng(0)
+    rows = 4 * n_gates
+    lstm = cell == "lstm"
+    kernel = native.Recurrence64(
+        cell, rng.random((rows, 3)), rng.random((rows, 4)), rng.random(rows), None if lstm else rng.random(4)
+    )
+    tape = (3, kernel.tape_width)
+    return kernel.backward, {
+        "tick": 0,
+        "dy": rng.random((3, 4)),
+        "x": rng.random((3, 3)),
+        "ids": None,
+        "lengths": np.array([2, 1]),
+        "h0": rng.random((2, 4)),
+        "c0": rng.random((2, 4)) if lstm else None,
+        "y": rng.random((3, 4)),
+        "gates": rng.random(tape),
+        "cells": rng.random((3, kernel.cell_width)) if lstm else None,
+        "dh_last": rng.random((2, 4)),
+        "dc_last": rng.random((2, 4)) if lstm else None,
+        "da": np.empty(tape),
+        "dx": np.empty((3, 3)),
+        "dh0": np.empty((2, 4)),
+        "dc0": np.empty((2, 4)) if lstm else None,
+        "dh": np.empty((3, 4)),
+        "d_weight_ih": np.zeros((rows, 3)),
+        "d_weight_hh": np.zeros((rows, 4)),
+        "d_bias": np.zeros(rows),
+        "d_bias_hn": None if lstm else np.zeros(4),
+    }
+
+
+def _door(name: str):
+    """A function of the native core and arguments that it takes; a layer of 3 inputs and 2 outputs, 5 rows."""
+    if name == "lstm.backward":
+        return _arguments_backward("lstm", 4)
+    if name == "gru.backward":
+        return _arguments_backward("gru", 3)
+    if name == "linear.forward":
+        layer = native.Linear64(np.ones((2, 3)), np.ones(2))
+        return layer.forward, {"tick": 0, "activation": 1, "x": np.ones((5, 3)), "y": np.empty((5, 2))}
+    if name == "linear.backward":
+        layer = native.Linear64(np.ones((2, 3)), np.ones(2))
+        return layer.backward, {
+            "tick": 0,
+            "activation": native.ACTIVATIONS.index("tanh"),
+            "dy": np.ones((5, 2)),
+            "x": np.ones((5, 3)),
+            "y": np.ones((5, 2)),
+            "dz": np.empty((5, 2)),
+            "dx": np.empty((5, 3)),
+            "d_weight": np.zeros((2, 3)),
+            "d_bias": np.zeros(2),
+        }
+    if name == "cross_entropy":
+        return native.cross_entropy, {
+            "logits": np.ones((3, 4)),
+            "targets": np.array([0, 3, 1]),
+            "weights": np.ones(3),
+            "scale": 1.0,
+            "d_logits": np.empty((3, 4)),
+        }
+    if name == "add_rows":
+        return native.add_rows, {"ids": np.array([0, 3]), "dy": np.ones((2, 3)), "d_weight": np.zeros((4, 3))}
+    if name == "sum_of_squares":
+        return native.sum_of_squares, {"x": np.ones(5)}
+    if name == "elementwise":
+        return native.elementwise, {"function": "tanh", "x": np.ones(5), "y": np.empty(5)}
+    options = {"beta_1": 0.9, "beta_2": 0.99, "root_correction": 0.3, "epsilon": 1e-8, "step_size": 1e-3}
+    return native.adam, {name: np.ones(5) for name in ("flat", "grads", "m", "v")} | options
+
+
+DOORS = (
+    "lstm.backward",
+    "gru.backward",
+    "linear.forward",
+    "linear.backward",
+    "cross_entropy",
+    "add_rows",
+    "adam",
+    "sum_of_squares",
+    "elementwise",
+)
+# Each is larger than what fits: a check that is gone shows as no error, not as a write past the end.
+WRONG_SHAPES = [
+    ("lstm.backward", "x", (4, 3)),
+    ("lstm.backward", "h0", (3, 4)),
+    ("lstm.backward", "c0", (3, 4)),
+    ("lstm.backward", "dy", (4, 4)),
+    ("lstm.backward", "y", (3, 5)),
+    ("lstm.backward", "gates", (3, 256)),
+    ("lstm.backward", "cells", (3, 64)),
+    ("lstm.backward", "dh_last", (3, 4)),
+    ("lstm.backward", "dc_last", (3, 4)),
+    ("lstm.backward", "da", (3, 256)),
+    ("lstm.backward", "dx", (3, 4)),
+    ("lstm.backward", "dh0", (3, 4)),
+    ("lstm.backward", "dc0", (3, 4)),
+    ("lstm.backward", "dh", (4, 4)),
+    ("lstm.backward", "d_weight_ih", (16, 4)),
+    ("lstm.backward", "d_weight_hh", (17, 4)),
+    ("lstm.backward", "d_bias", (17,)),
+    ("gru.backward", "d_bias_hn", (5,)),
+    ("linear.forward", "x", (5, 4)),
+    ("linear.forward", "y", (5, 3)),
+    ("linear.backward", "dy", (6, 2)),
+    ("linear.backward", "x", (5, 4)),
+    ("linear.backward", "y", (6, 2)),
+    ("linear.backward", "dz", (6, 2)),
+    ("linear.backward", "dx", (5, 4)),
+    ("linear.backward", "d_weight", (3, 3)),
+    ("linear.backward", "d_bias", (3,)),
+    ("cross_entropy", "weights", (4,)),
+    ("cross_entropy", "d_logits", (3, 5)),
+    ("add_rows", "dy", (2, 4)),
+    ("adam", "grads", (6,)),
+    ("adam", "m", (6,)),
+    ("adam", "v", (6,)),
+    ("elementwise", "y", (6,)),
+]
+
+
+@needs_native
+@pytest.mark.parametrize("door", DOORS)
+def test_the_door_lets_in_what_fits(door: str) -> None:
+    call, arguments = _door(door)
+    call(**arguments)
+
+
+@needs_native
+@pytest.mark.parametrize(("door", "name", "shape"), WRONG_SHAPES)
+def test_the_door_refuses_a_wrong_shape(door: str, name: str, shape: tuple[int, ...]) -> None:
+    call, arguments = _door(door)
+    with pytest.raises(ValueError, match=f"native core: {name} has the wrong shape, expected "):
+        call(**{**arguments, name: np.ones(shape)})
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("door", "change", "message"),
+    [
+        ("lstm.backward", {"x": None, "ids": np.array([0, 1, 2])}, "token ids have no gradient"),
+        ("lstm.backward", {"d_bias_hn": np.zeros(4)}, "d_bias_hn belongs to GRU alone"),
+        ("gru.backward", {"d_bias_hn": None}, "d_bias_hn belongs to GRU alone"),
+        ("lstm.backward", {"cells": None}, "cells belongs to cells with a cell state"),
+        ("gru.backward", {"c0": np.ones((2, 4))}, "c0 belongs to cells with a cell state"),
+        ("linear.forward", {"activation": -1}, "no such activation"),
+        ("linear.forward", {"activation": 5}, "no such activation"),
+        ("linear.forward", {"x": np.ones(15)}, "x must be a matrix"),
+        ("linear.backward", {"dz": None}, "dz belongs to layers with an activation"),
+        ("linear.backward", {"activation": 0}, "dz belongs to layers with an activation"),
+        ("cross_entropy", {"logits": np.ones(12)}, "logits must be a matrix"),
+        ("cross_entropy", {"logits": np.ones((3, 0))}, "logits must be a matrix"),
+        ("cross_entropy", {"targets": np.array([0, 1, 2, 3])}, r"targets has the wrong shape, expected \(3,\)"),
+        (
+            "cross_entropy",
+            {"targets": np.array([0, 4, 1])},
+            "target out of range, expected 0 to 3, got 4 at position 1",
+        ),
+        ("cross_entropy", {"targets": np.array([0, 1, -1])}, "target out of range, .*, got -1 at position 2"),
+        ("add_rows", {"ids": np.array([4, 0])}, "token id out of range, expected 0 to 3, got 4 at position 0"),
+        ("add_rows", {"ids": np.array([0, -1])}, "token id out of range, expected 0 to 3, got -1 at position 1"),
+        ("add_rows", {"ids": np.array([[0, 1]])}, "ids must be a vector and d_weight a matrix"),
+        ("add_rows", {"d_weight": np.zeros(12)}, "ids must be a vector and d_weight a matrix"),
+        ("adam", {"flat": np.ones((1, 5))}, "parameters must be a vector"),
+        ("sum_of_squares", {"x": np.ones((1, 5))}, "x must be a vector"),
+        ("elementwise", {"x": np.ones((1, 5))}, "x must be a vector"),
+        ("elementwise", {"function": "cosh"}, "elementwise functions are tanh, sigmoid and exp"),
+    ],
+)
+def test_the_door_refuses_what_cannot_be(door: str, change: dict[str, object], message: str) -> None:
+    call, arguments = _door(door)
+    with pytest.raises(ValueError, match="native core: " + message):
+        call(**{**arguments, **change})
+
+
+@needs_native
+@pytest.mark.parametrize("name", ["x", "lengths"])
+def test_the_door_refuses_a_misaligned_array(name: str) -> None:
+    call, arguments = _door("lstm.backward")
+    fits = arguments[name]
+    askew = np.frombuffer(b"\0" + fits.tobytes(), fits.dtype, offset=1).reshape(fits.shape)
+    assert not askew.flags.aligned
+    with pytest.raises(ValueError, match=f"native core: {name} is not aligned to its element size"):
+        call(**{**arguments, name: askew})
+
+
+@needs_native
+def test_a_dense_layer_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight must be a matrix"):
+        native.Linear64(np.ones(3), np.ones(3))
+    with pytest.raises(ValueError, match="sizes must be positive"):
+        native.Linear64(np.ones((2, 0)), np.ones(2))
+    with pytest.raises(ValueError, match=r"bias has the wrong shape, expected \(2,\), got \(3,\)"):
+        native.Linear64(np.ones((2, 3)), np.ones(3))
 
 
 @needs_native

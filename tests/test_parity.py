@@ -145,6 +145,29 @@ def test_linear(
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", [None, "tanh", "sigmoid", "relu", "softmax"])
+@pytest.mark.parametrize(("inputs", "outputs"), [(5, 17), (130, 70), (16, 64)])
+def test_a_row_of_a_dense_layer_keeps_its_bits_when_it_is_alone(
+    inputs: int, outputs: int, activation: str | None, dtype: str, rng: np.random.Generator
+) -> None:
+    def draw(*shape: int) -> np.ndarray:
+        return (rng.standard_normal(shape) / np.sqrt(inputs)).astype(dtype)
+
+    def run_rows(x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        grads = {name: np.zeros_like(array) for name, array in weights.items()}
+        y = linear.forward(x, weights, activation=activation)
+        return y, linear.backward(dy, x, y, weights, grads, activation=activation, want_dx=True)
+
+    weights = Weights({"weight": draw(outputs, inputs), "bias": draw(outputs)})
+    x, dy = draw(29, inputs), draw(29, outputs)
+    native.set_threads(2)
+    together = run_rows(x, dy)
+    for n in range(len(x)):
+        for alone, rows in zip(run_rows(x[n : n + 1], dy[n : n + 1]), together, strict=True):
+            np.testing.assert_array_equal(alone[0], rows[n])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("rows", "classes"), [(1, 1), (5, 2), (300, 65), (40, 1500)])
 def test_cross_entropy(rows: int, classes: int, weighted: bool, dtype: str, rng: np.random.Generator) -> None:
@@ -153,6 +176,7 @@ def test_cross_entropy(rows: int, classes: int, weighted: bool, dtype: str, rng:
     weights = rng.random(rows).astype(dtype) if weighted else None
     # The NumPy branch serves complex numbers; on the real axis it is the reference.
     expected, total, d_expected = losses.softmax_cross_entropy(logits.astype(np.complex128), target, weights=weights)
+    first = None
     for n_threads in THREADS:
         native.set_threads(n_threads)
         loss, weight_sum, d_logits = losses.softmax_cross_entropy(logits, target, weights=weights)
@@ -161,11 +185,14 @@ def test_cross_entropy(rows: int, classes: int, weighted: bool, dtype: str, rng:
         assert np.linalg.norm(d_logits - d_expected) <= TOLERANCE[dtype] * np.linalg.norm(d_expected) + 1e-15
         again, _, none = losses.softmax_cross_entropy(logits, target, weights=weights, want_grad=False)
         assert again == loss and none is None
+        first = first or (loss, d_logits)
+        assert loss == first[0]
+        np.testing.assert_array_equal(d_logits, first[1])
 
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_every_instruction_set(isa: str) -> None:
-    """Run this file once more for each instruction set that this machine has, in a process of its own."""
+    """Run the numbers once more for each instruction set that this machine has, in a process of its own."""
     if os.environ.get("ELMAN_ISA"):
         pytest.skip("already forced")
     environment = {**os.environ, "ELMAN_ISA": isa}
@@ -184,6 +211,7 @@ def test_every_instruction_set(isa: str) -> None:
             "no:cacheprovider",
             here,
             here.with_name("test_native_maths.py"),
+            here.with_name("test_properties.py"),
         ],
         env=environment,
         capture_output=True,
