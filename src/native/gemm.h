@@ -35,11 +35,11 @@ ELMAN_INLINE T* packed_element(const Packed<T>& w, long k, long column) {
 
 // columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy.
 template <class T>
-void pack_rows_as_columns(const Packed<T>& w, long k_at, long at, const T* source, long n, long k, long stride) {
+void pack_rows_as_columns(const Packed<T>& w, long at, const T* source, long n, long k, long stride) {
     for (long j = 0; j < n; ++j) {
         const long column = at + j, first = column / block_width<T>() * block_width<T>();
         const long width = w.columns - first < block_width<T>() ? w.columns - first : block_width<T>();
-        T* to = packed_element(w, k_at, column);
+        T* to = packed_element(w, 0, column);
         const T* from = source + j * stride;
         for (long i = 0; i < k; ++i) to[i * width] = from[i];
     }

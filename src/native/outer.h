@@ -51,49 +51,22 @@ void pack_left(T* panel, const T* const* rows, long column, long n, long valid, 
     if (bias) store_part(bias, load_part(bias, valid) + sum, valid);
 }
 
-template <class T, int MR>
-ELMAN_INLINE void outer_tiles(const T* panel, const OuterRight<T>& right, long n, T* const* c) {
-    constexpr long lanes = Lanes<T>::count;
-    const T* b = right.packed;
-    for (long first = 0; first < right.columns; first += block_width<T>()) {
-        const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
-        const int nv = static_cast<int>((wide + lanes - 1) / lanes);
-        run_tile<T, kPanel, MR>(nv, &panel, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
-        b += n * nv * lanes;
-    }
-}
-
 // d[m] += panel column m times right, for m < valid; d's rows are right.columns long.
 template <class T>
 void add_outer(const T* panel, long valid, const OuterRight<T>& right, long n, T* d) {
+    constexpr long lanes = Lanes<T>::count;
     long left = valid, tiles = (valid + kTileRows - 1) / kTileRows;
     for (long m = 0; m < valid; --tiles) {
         const long mr = (left + tiles - 1) / tiles;
+        const T* const column = panel + m;
         T* c[kTileRows];
         for (long i = 0; i < mr; ++i) c[i] = d + (m + i) * right.columns;
-        switch (mr) {
-            case 1:
-                outer_tiles<T, 1>(panel + m, right, n, c);
-                break;
-            case 2:
-                outer_tiles<T, 2>(panel + m, right, n, c);
-                break;
-#if defined(__AVX2__)
-            case 3:
-                outer_tiles<T, 3>(panel + m, right, n, c);
-                break;
-#endif
-#if defined(__AVX512F__)
-            case 4:
-                outer_tiles<T, 4>(panel + m, right, n, c);
-                break;
-            case 5:
-                outer_tiles<T, 5>(panel + m, right, n, c);
-                break;
-            default:
-                outer_tiles<T, 6>(panel + m, right, n, c);
-                break;
-#endif
+        const T* b = right.packed;
+        for (long first = 0; first < right.columns; first += block_width<T>()) {
+            const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
+            const int nv = static_cast<int>((wide + lanes - 1) / lanes);
+            run_tile<T, kPanel>(static_cast<int>(mr), nv, &column, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
+            b += n * nv * lanes;
         }
         m += mr;
         left -= mr;

@@ -73,8 +73,8 @@ struct Recurrence {
         for (int b = 0; b < C::gates; ++b) {
             const T* from_input = weight_ih + C::input_gates[b] * hidden * inputs;
             const T* from_recurrent = weight_hh + C::recurrent_gates[b] * hidden * hidden;
-            if (input.data) pack_rows_as_columns(input, 0, b * width, from_input, hidden, inputs, inputs);
-            pack_rows_as_columns(recurrent, 0, b * width, from_recurrent, hidden, hidden, hidden);
+            if (input.data) pack_rows_as_columns(input, b * width, from_input, hidden, inputs, inputs);
+            pack_rows_as_columns(recurrent, b * width, from_recurrent, hidden, hidden, hidden);
             pack_rows(recurrent_back, b * hidden, from_recurrent, hidden, hidden, hidden);
             if (input_back.data) pack_rows(input_back, b * hidden, from_input, hidden, inputs, inputs);
             memcpy(v.packed.bias + b * width, bias + C::input_gates[b] * hidden,

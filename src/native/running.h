@@ -1,0 +1,85 @@
+// How a binding runs a kernel: on how many threads, with or without Python's lock, and when it stops.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "arrays.h"
+#include "threads.h"
+
+namespace elman {
+
+using Ids = In<int64_t>;
+
+// Below this many operations waking another thread costs more than it saves (a wake takes some 5 µs).
+// Tests lower it to see small shapes on many threads.
+inline std::atomic<double> small_work{1e6};
+
+inline long parts_for(double operations, long most) {
+    return operations < small_work.load() ? 1 : std::max(1L, std::min(threads(), most));
+}
+
+// Lets other Python threads run, unless the work is shorter than the handover.
+class Unlocked {
+  public:
+    explicit Unlocked(double operations) {
+        if (operations > 1e5) released_.emplace();
+    }
+
+  private:
+    std::optional<nb::gil_scoped_release> released_;
+};
+
+// Asked by the caller's thread now and then: has a signal handler raised? Looks at most every 50 ms.
+inline bool interrupted() {
+    if (on_worker()) return false;
+    static thread_local std::chrono::steady_clock::time_point last;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(50)) return false;
+    last = now;
+    const nb::gil_scoped_acquire lock;
+    return PyErr_CheckSignals() != 0;
+}
+
+// Marks a kernel as running. A signal handler may come back to it in mid-run, on the same thread; so may another
+// thread.
+class Turn {
+  public:
+    explicit Turn(bool& busy) : busy_(busy) {
+        if (busy_)
+            throw std::runtime_error(
+                "native core: this kernel is running already. Give each thread its own workspace.");
+        busy_ = true;
+    }
+    ~Turn() { busy_ = false; }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+  private:
+    bool& busy_;
+};
+
+inline void check_ids(const int64_t* ids, int64_t count, int64_t end, const char* what) {
+    for (int64_t n = 0; n < count; ++n)
+        if (ids[n] < 0 || ids[n] >= end)
+            throw nb::value_error(("native core: " + std::string(what) + " out of range, expected 0 to " +
+                                   std::to_string(end - 1) + ", got " + std::to_string(ids[n]) + " at position " +
+                                   std::to_string(n))
+                                      .c_str());
+}
+
+template <class F>
+void run(long parts, F&& part_of) {
+    run_parts(
+        parts, [](void* f, long part, long count) { (*static_cast<std::remove_reference_t<F>*>(f))(part, count); },
+        &part_of);
+}
+
+}  // namespace elman
