@@ -6,7 +6,7 @@
 
 namespace elman {
 
-// Set by the caller's thread when the user interrupts; every part looks at it every 64 steps.
+// Set by the caller's thread when the user interrupts; every part looks at it each 1024 rows.
 struct Interrupt {
     bool* stop;     // shared by all parts: touched by atomic operations only
     bool (*ask)();  // true to stop; on the pool's own threads it says no
@@ -37,7 +37,7 @@ struct PackedViews {
     T* input;           // (I, gates * Hp) packed; null for token ids
     T* recurrent;       // (H, gates * Hp) packed
     T* recurrent_back;  // (gates * H, Hp) packed
-    T* input_back;      // (gates * H, Ip) packed; null unless dx is wanted
+    T* input_back;      // (gates * H, Ip) packed; null until dx is first wanted
     T* bias;            // (gates * Hp)
     T* bias_recurrent;  // (Hp) or null
     const T* table;     // (V, gates * Hp): bias + column of weight_ih, for token ids
