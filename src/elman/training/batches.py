@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import DataError, UsageError, say
+from elman.errors import DataError, say
 from elman.ragged import Ragged
+from elman.training.checks import check_count
 
 __all__ = ["Batch", "SequenceBatches", "StreamBatches", "check_count", "part_of"]
 
@@ -21,13 +22,13 @@ class Batch(NamedTuple):
 
     Attributes:
         x: the input; a view of the user's data where its order allows.
-        target: (M,) classes or (M, K) numbers, one row per step of x or per sequence.
+        target: (M,) classes or (M, K) numbers, one row per step of x or per sequence; or a Ragged of labels.
         weights: (M,) >= 0, or None for all 1.
         reset_state: whether to begin from the zero state, or from where the batch before ended.
     """
 
     x: Ragged
-    target: Array
+    target: Array | Ragged
     weights: Array | None
     reset_state: bool
 
@@ -40,7 +41,7 @@ class SequenceBatches:
 
     Args:
         x: the data set, B sequences.
-        target: one row per step of x if `per_step`, else one per sequence.
+        target: one row per step of x if `per_step`, else one per sequence, be it an array or a Ragged of labels.
         weights: likewise, or None.
         batch_size: sequences per batch; the last one may have fewer.
         per_step: what a row of target belongs to.
@@ -62,7 +63,7 @@ class SequenceBatches:
     def __init__(
         self,
         x: Ragged,
-        target: Array,
+        target: Array | Ragged,
         weights: Array | None = None,
         *,
         batch_size: int,
@@ -211,15 +212,4 @@ def part_of(x: Ragged, start: int, stop: int) -> Ragged:
         start: index of the first sequence.
         stop: one past the index of the last.
     """
-    own = x.offsets[start : stop + 1]
-    return Ragged.trusted(x.values[own[0] : own[-1]], x.lengths[start:stop], own - own[0])
-
-
-def check_count(name: str, value: object) -> None:
-    """Refuse what is not an integer >= 1.
-
-    Raises:
-        UsageError: naming the argument and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise UsageError(say(name, "this is no count", expected="an integer >= 1", got=repr(value)))
+    return x[start:stop]
