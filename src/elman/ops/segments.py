@@ -1,8 +1,7 @@
 """Sums, maxima and softmax over the steps of each sequence.
 
-Sums run over the steps of a sequence in their order, whatever else is in the batch: so a sequence
-alone has the same bits as in a batch. `np.add.reduceat` gives a wrong answer for empty segments and
-is the slower way (0.8 ms against 0.4 ms for 64 sequences of 40 to 400 steps of 64 features).
+The order of additions depends on the sequence alone, never on what else is in the batch: so a
+sequence alone has the same bits as in a batch.
 """
 
 from __future__ import annotations
@@ -66,13 +65,8 @@ def softmax(scores: Array, x: Ragged) -> Array:
     Returns:
         (N,); every sequence with a step sums to 1.
     """
-    filled = x.lengths > 0
-    if not filled.any():
-        return scores.copy()
-    # Sequences without steps take no rows, so the ones that have some stand wall to wall, as reduceat needs them.
-    starts, lengths = x.offsets[:-1][filled], x.lengths[filled]
-    e = np.exp(scores - np.repeat(np.maximum.reduceat(scores.real, starts), lengths))
-    out: Array = e / np.repeat(np.add.reduceat(e, starts), lengths)
+    e = np.exp(scores - spread(_reduce_column(np.maximum, scores.real, x), x))
+    out: Array = e / spread(_reduce_column(np.add, e, x), x)
     return out
 
 
@@ -81,11 +75,13 @@ def _reduce(ufunc: np.ufunc, x: Ragged) -> Array:
     values, lengths = x.values, x.lengths
     n_sequences, features = len(lengths), values.shape[1]
     longest = int(lengths.max(initial=0))
-    # NumPy reduces the first axis of (T, F) row after row; only a single feature is added pairwise, in another order.
-    if features > 1 and x.uniform:
+    if features == 1:
+        return _reduce_column(ufunc, values[:, 0], x)[:, None]
+    # NumPy reduces the first axis of (T, F) row after row, and so do the steps below.
+    if x.uniform:
         return ufunc.reduce(values.reshape(n_sequences, longest, features), axis=1)  # type: ignore[no-any-return]
     out = np.zeros((n_sequences, features), values.dtype)
-    if features > 1 and n_sequences <= longest:
+    if n_sequences <= longest:
         ends = x.offsets.tolist()
         for index, row in enumerate(out):
             if ends[index] < ends[index + 1]:
@@ -104,4 +100,15 @@ def _reduce(ufunc: np.ufunc, x: Ragged) -> Array:
         else:
             ufunc(total[:active], rows, out=total[:active])
     out[order] = total
+    return out
+
+
+def _reduce_column(ufunc: np.ufunc, values: Array, x: Ragged) -> Array:
+    """Apply a ufunc of two to one number per step (N,); zeros (B,) for sequences of no steps."""
+    out = np.zeros(len(x), values.dtype)
+    filled = x.lengths > 0
+    if filled.any():
+        # reduceat knows no empty segments. Without them the others stand wall to wall, as it needs them. For rows of
+        # many features it is the slower way: 0.8 ms against 0.4 ms for 64 sequences of 40 to 400 steps, 64 features.
+        out[filled] = ufunc.reduceat(values, x.offsets[:-1][filled])
     return out
