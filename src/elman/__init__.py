@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from elman import cells, errors, inspection, layers, tasks, training
     from elman.errors import ElmanError
     from elman.model import Sequential
+    from elman.ops import losses
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
     from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
-    from elman.training import History
-
+    from elman.training import History, metrics
 # Public name -> (module, name in it); None stands for the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "BinaryAdder": ("elman.tasks", "BinaryAdder"),
@@ -38,6 +38,8 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "inspection": ("elman.inspection", None),
     "layers": ("elman.layers", None),
     "load": ("elman.tasks", "load"),
+    "losses": ("elman.ops.losses", None),
+    "metrics": ("elman.training.metrics", None),
     "set_threads": ("elman.ops.core", "set_threads"),
     "show_config": ("elman.ops.core", "show_config"),
     "tasks": ("elman.tasks", None),
@@ -58,6 +60,8 @@ __all__ = [
     "inspection",
     "layers",
     "load",
+    "losses",
+    "metrics",
     "set_threads",
     "show_config",
     "tasks",

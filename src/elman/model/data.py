@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import Layer, Recurrent, check_stack
 from elman.model.foundation import Foundation
-from elman.ops.losses import CLASS_TARGETS
 from elman.ragged import Ragged, Restore, as_ragged, refuse_masked
 from elman.training.batches import SequenceBatches, part_of
 from elman.training.loop import State
@@ -31,7 +30,7 @@ class Data(NamedTuple):
 
     Attributes:
         x: the input.
-        target: (M,) or (M, K), one row per step or per sequence.
+        target: (M,) or (M, K), one row per step or per sequence; or a Ragged of labels.
         weights: (M,) or None.
         per_step: which of the two.
         input_size: features of a step, or the number of token ids.
@@ -39,7 +38,7 @@ class Data(NamedTuple):
     """
 
     x: Ragged
-    target: Array
+    target: Array | Ragged
     weights: Array | None
     per_step: bool
     input_size: int
@@ -146,7 +145,7 @@ def read_data(
     if size is None:
         size = batch.features or model.layers[0].vocab_size or int(batch.values.max(initial=0)) + 1
     ends = check_stack(model.layers, input_size=size, ids=ids)
-    form = TargetForm(ends.size, ends.sequences, model.loss in CLASS_TARGETS, model.dtype)
+    form = TargetForm.of(model.loss, ends, model.dtype, where)
     padded = None if lengths is None else np.shape(x)[1]
     target = as_target(y, x=batch, form=form, where=where, padded=padded)
     weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where, padded=padded)

@@ -12,17 +12,19 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from elman import files
 from elman._version import __version__
-from elman.engines.native import Engine, find_loss, loss_layers
+from elman.engines.native import Engine, loss_layers
 from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.summary import summary_table
-from elman.ops.losses import LOSSES, LossFunction
+from elman.ops import losses
+from elman.ops.losses import LOSSES, Loss
+from elman.training import metrics as metric_types
 from elman.training import optimizers
-from elman.training.batches import check_count
+from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.loop import check_clip
-from elman.training.metrics import check_names
+from elman.training.metrics import Measure, MetricLike
 from elman.training.optimizers import Optimizer
 from elman.training.parameters import Parameters, parameter_shapes
 from elman.training.seeds import Seed, spawn
@@ -55,9 +57,9 @@ class Foundation:
         self.ids: bool | None = None
         self.optimizer: Optimizer | None = None
         self.history: History | None = None
-        self.metrics: tuple[str, ...] = ()
+        self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
-        self.loss: LossFunction | None = None
+        self.loss: Loss | None = None
         self._parameters: Parameters | None = None
         self._engine: Engine | None = None
 
@@ -95,8 +97,8 @@ class Foundation:
     def compile(
         self,
         optimizer: str | Mapping[str, Any] | Optimizer = "adam",
-        loss: str | LossFunction | None = None,
-        metrics: Sequence[str] | str | None = None,
+        loss: str | Mapping[str, Any] | Loss | None = None,
+        metrics: Iterable[MetricLike] | MetricLike | None = None,
         *,
         clip: float | None = None,
     ) -> None:
@@ -104,20 +106,23 @@ class Foundation:
 
         Args:
             optimizer: "adam", "sgd", or an object such as Adam(2e-3).
-            loss: "mse", "cross_entropy" (classes) or "categorical_crossentropy" (one-hot), and Keras's names.
-            metrics: ["accuracy"], "accuracy" or nothing.
+            loss: a name such as "mse", "cross_entropy" (classes), "categorical_crossentropy" (one-hot),
+                "binary_crossentropy" or "ctc", all in `elman.losses.LOSSES`, Keras's too; or an object with options
+                such as Huber(delta=2.0).
+            metrics: names of `elman.metrics.METRICS`, objects such as TopK(k=3), or nothing.
             clip: greatest joint norm of all gradients of a batch; None leaves them alone.
 
         Raises:
-            UsageError: if something is unknown, or the loss does not fit the last layer.
+            UsageError: if something is unknown, the loss does not fit the last layer, or a metric the loss.
         """
         if loss is None:
             raise UsageError(say("compile", "there is no loss", expected=f"one of {sorted(LOSSES)}"))
-        found, names = find_loss(loss), check_names(metrics)
+        found = losses.get(loss)
+        measures = metric_types.get(metrics, found)
         loss_layers(self.layers, found)
         check_clip(clip)
         self.optimizer = optimizers.get(optimizer)
-        self.loss, self.metrics, self.clip = found, names, None if clip is None else float(clip)
+        self.loss, self.metrics, self.clip = found, measures, None if clip is None else float(clip)
         self._connect()
 
     def summary(self) -> None:
@@ -184,11 +189,11 @@ class Foundation:
     def config(self) -> dict[str, Any]:
         """Give all but the weights as plain values; `from_config` is the inverse."""
         compiled = None
-        if self.optimizer is not None:
+        if self.optimizer is not None and self.loss is not None:
             compiled = {
-                "loss": next(name for name, loss in LOSSES.items() if loss is self.loss),
+                "loss": self.loss.config(),
                 "optimizer": self.optimizer.config(),
-                "metrics": list(self.metrics),
+                "metrics": [measure.config for measure in self.metrics],
                 "clip": self.clip,
             }
         return {

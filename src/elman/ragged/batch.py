@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -256,8 +256,8 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    @overload
-    def __getitem__(self, index: slice | NDArray[Any]) -> Ragged: ...
+    @overload  # an array has __index__, too, but comes here first
+    def __getitem__(self, index: slice | NDArray[Any]) -> Ragged: ...  # type: ignore[overload-overlap]
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Array: ...

@@ -14,7 +14,7 @@ from elman.errors import DivergedError, Interrupted, UsageError, say
 from elman.training.batches import Batch, check_count
 from elman.training.callbacks import Callback, check_callbacks
 from elman.training.history import History
-from elman.training.metrics import Meter
+from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer, clip_global_norm
 from elman.training.parameters import Parameters
 from elman.training.progress import Progress
@@ -24,7 +24,7 @@ __all__ = ["Batches", "Engine", "Observe", "State", "check_clip", "evaluate", "f
 
 Array = NDArray[Any]
 State = tuple[tuple[Array, ...], ...]
-Observe = Callable[[Array, Array, Array | None], None]
+Observe = Callable[[Any, Any, Array | None], None]
 
 
 class Engine(Protocol):
@@ -76,7 +76,7 @@ def fit(
     clip: float | None = None,
     callbacks: Sequence[Callback] = (),
     validate: Callable[[Callable[[], bool]], dict[str, float]] | None = None,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Measure] = (),
     progress: Progress | None = None,
     rng: np.random.Generator | None = None,
     history: History | None = None,
@@ -95,7 +95,7 @@ def fit(
         callbacks: hear of batches, epochs, the end and interruptions.
         validate: gives figures ("val_loss", …) after each epoch; it is handed a function that says
             whether it should stop early because a signal came.
-        metrics: names of figures to gather beside the loss.
+        metrics: figures to gather beside the loss, from `elman.metrics.get`.
         progress: shows where training is; silent if None.
         rng: given to layers that draw in training.
         history: to be continued; a new one if None.
@@ -155,7 +155,7 @@ class _Run:
         optimizer: Optimizer,
         clip: float | None,
         callbacks: Sequence[Callback],
-        metrics: Sequence[str],
+        metrics: Sequence[Measure],
         progress: Progress,
         rng: np.random.Generator | None,
         history: History,
@@ -265,7 +265,7 @@ def evaluate(
     engine: Engine,
     batches: Iterable[Batch],
     *,
-    metrics: Sequence[str] = (),
+    metrics: Sequence[Measure] = (),
     stopped: Callable[[], bool] | None = None,
 ) -> dict[str, float]:
     """Compute the mean loss over all targets, with the state carried where batches carry it.
@@ -273,7 +273,7 @@ def evaluate(
     Args:
         engine: computes losses.
         batches: gone through once.
-        metrics: names of figures to gather beside the loss.
+        metrics: figures to gather beside the loss, from `elman.metrics.get`.
         stopped: asked after each batch; the figures so far are returned once it says yes.
 
     Returns:
