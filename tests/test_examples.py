@@ -18,6 +18,7 @@ LAST_LINES = {
     "addition.py": "16,384 of 16,384 sums right",
     "alphabet.py": "  before z: at once ., which is wrong; having recited 26 letters, y",
     "bptt_by_hand.py": r"  largest difference \d\.\de-(1[6-9]|[2-9]\d)|  largest difference 0\.0e\+00",
+    "fill_in_the_blank.py": r"right on the sentences kept:   both sides (9[5-9]|100) %   left side [1-4]\d %",
     "keras_style.py": r" 6 steps  truth \+0\.4481  answer \+0\.\d{4}  alone \+0\.\d{4}",
     "next_word.py": "  1 打 9[0-9] %",
 }
@@ -108,6 +109,45 @@ def test_the_letter_before_is_found_by_reciting(capsys):
     alphabet.learn(model, alphabet.FORWARDS)
     found = [alphabet.letter_before(model, letter) for letter in alphabet.FORWARDS[1:]]
     assert found == [(before, n + 2) for n, before in enumerate(alphabet.FORWARDS[:-1])]
+
+
+@pytest.fixture(scope="module")
+def blank():
+    return load("fill_in_the_blank")
+
+
+@pytest.fixture(scope="module")
+def readers(blank):
+    learned, _ = blank.split(blank.corpus())
+    return {both_sides: blank.Reader(learned, both_sides=both_sides) for both_sides in (True, False)}
+
+
+def test_no_sentence_on_broken_phones_is_learned(blank):
+    pairs = blank.corpus()
+    learned, kept = blank.split(pairs)
+    assert len(learned) + len(kept) == len(pairs) > 5000
+    assert set(blank.QUESTIONS) <= {sentence for sentence, _ in kept}
+    assert not any("手机 坏" in sentence or sentence in blank.QUESTIONS for sentence, _ in learned)
+    # Neither the words of the question nor either of its sides are new; only their meeting is.
+    left, right = blank.QUESTIONS[0].split(blank.BLANK)
+    assert any(right in sentence for sentence, _ in learned) and not any(left in sentence for sentence, _ in learned)
+
+
+def test_the_word_in_the_blank_is_known_from_both_sides_only(blank, readers):
+    question = blank.QUESTIONS[0]
+    (word, sure), *_ = readers[True].candidates(question)
+    assert word == "买" and sure > 0.9
+    unsure = readers[False].candidates(question)
+    assert {word for word, _ in unsure} == {"买", "修", "扔", "借"} and max(p for _, p in unsure) < 0.6
+    _, kept = blank.split(blank.corpus())
+    assert readers[True].accuracy(kept) > 0.95 and readers[False].accuracy(kept) < 0.5
+
+
+def test_what_comes_after_the_blank_decides_only_for_who_reads_it(blank, readers):
+    same_left = blank.QUESTIONS[:3]
+    assert [readers[True].candidates(question)[0][0] for question in same_left] == ["买", "修", "借"]
+    assert len({tuple(readers[False].candidates(question)) for question in same_left}) == 1
+    assert readers[True].candidates(blank.QUESTIONS[3])[0][0] == "卖"  # as it began otherwise, though it ends the same
 
 
 @pytest.fixture(scope="module")
