@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from elman.layers.base import Array, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform
-from elman.ops import attention
+from elman.ops import attention, kernels
 from elman.ops.attention import AttentionTape
+from elman.ops.kernels import Kernel
 from elman.ragged import Ragged
 
 __all__ = ["AttentionPooling"]
@@ -49,6 +51,10 @@ class AttentionPooling(Layer):
 
     def __init__(self, units: int | None = None, *, name: str | None = None) -> None:
         super().__init__(units=units, name=name)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code runs the row-wise product, nearly all of the work."""
+        return kernels.of_product(dtype)
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shapes of weight (U, F), bias (U,) and query (U,)."""

@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 import msgspec
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import NotFittedError, UsageError, say
 from elman.files.plain import Refusal, refusal
+from elman.ops import kernels
+from elman.ops.kernels import Kernel
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -138,6 +140,14 @@ class Layer:
             input_size: features that come in.
         """
         return 2 * self.output_size(input_size)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code runs the layer; see `Sequential.explain`.
+
+        Args:
+            dtype: of the model.
+        """
+        return kernels.ARITHMETIC
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shape of every parameter by name.
