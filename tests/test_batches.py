@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from elman.errors import DataError, UsageError
 from elman.ragged import Ragged
-from elman.training.batches import SequenceBatches, StreamBatches, part_of
+from elman.training.batches import SequenceBatches, part_of
+from elman.training.streams import StreamBatches
 
 
 def ragged(lengths, seed=0, features=3):

@@ -105,7 +105,7 @@ def test_a_schedule_of_ones_own_is_a_subclass():
         (lambda: Piecewise([3], [1, -2]), "values is out of range"),
         (lambda: Warmup(3, then=-1.0), "schedule 'warmup': then is out of range"),
         (lambda: Warmup(3, then=1.0, start_factor=0), "start_factor is out of range"),
-        (lambda: Warmup(3, then={"type": "sine"}), "there is no such schedule"),
+        (lambda: schedules.get({"type": "warmup", "steps": 3, "then": {"type": "sine"}}), "there is no such schedule"),
         (lambda: OneCycle(0.1, 1), "total_steps is out of range, expected >= 2, got 1"),
         (lambda: OneCycle(0.1, 10, 1.0), "pct_start is out of range"),
         (lambda: OneCycle(0.1, 10, div_factor=0.5), r"div_factor is out of range, expected a number in \[1, inf\)"),

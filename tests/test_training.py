@@ -15,6 +15,7 @@ from elman.errors import DivergedError, UsageError
 from elman.ops.losses import CrossEntropy
 from elman.ragged import Ragged
 from elman.training import loop, metrics, progress
+from elman.training import run as run_module
 from elman.training.batches import Batch, SequenceBatches
 from elman.training.callbacks import Callback
 from elman.training.history import History
@@ -95,7 +96,7 @@ def test_evaluation_stops_where_asked():
 
 def test_without_clip_no_norm_is_computed_and_with_it_every_batch_is(monkeypatch):
     norms = []
-    monkeypatch.setattr(loop, "clip_global_norm", lambda parameters, clip: norms.append(clip) or 1.0)
+    monkeypatch.setattr(run_module, "clip_global_norm", lambda parameters, clip: norms.append(clip) or 1.0)
     loop.fit(Engine([1.0] * 3), Batches([True] * 3), SGD(0.1))
     assert norms == []
     loop.fit(Engine([1.0] * 3), Batches([True] * 3), SGD(0.1), clip=2.5)

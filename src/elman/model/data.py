@@ -51,12 +51,15 @@ class Data(NamedTuple):
         weights = None if self.weights is None else self.weights[rows]
         return self._replace(x=part_of(self.x, start, stop), target=self.target[rows], weights=weights)
 
-    def batches(self, batch_size: int | None, shuffle: np.random.Generator | None = None) -> SequenceBatches:
-        """Cut into batches; None takes as many sequences at once as are good for speed."""
-        size = at_once(self.x) if batch_size is None else batch_size
-        return SequenceBatches(
-            self.x, self.target, self.weights, batch_size=size, per_step=self.per_step, shuffle=shuffle
-        )
+    def batches(self, batch_size: int | None, **options: Any) -> SequenceBatches:
+        """Cut into batches.
+
+        Args:
+            batch_size: None takes as many sequences at once as are good for speed, or as go into a token_budget.
+            options: of `SequenceBatches`.
+        """
+        size = at_once(self.x) if batch_size is None and options.get("token_budget") is None else batch_size
+        return SequenceBatches(self.x, self.target, self.weights, batch_size=size, per_step=self.per_step, **options)
 
 
 def at_once(x: Ragged) -> int:
