@@ -720,7 +720,16 @@ class TestBadInput:
                 UsageError,
                 r"the state of layer 'lstm' does not fit, expected \[\(6, 6\), \(6, 6\)\], got \[\(6, 6\)\]",
             ),
-            (((H[:5], H[:5]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (
+                ((H[:5], H[:5]), ()),
+                UsageError,
+                r"state of layer 'lstm' is that of 5 sequences, and x has 6, expected \[\(6, 6\), \(6, 6\)\], got "
+                r"\[\(5, 6\), \(5, 6\)\]\. A state goes with its sequences: give one row each",
+            ),
+            (((H[:1], H[:1]), ()), UsageError, "is that of 1 sequences, and x has 6"),
+            (((H[0], H[0]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (((H, H[:5]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (((H[:, :5], H), ()), UsageError, "the state of layer 'lstm' does not fit"),
             ((H, H), UsageError, r"the state of layer 'lstm' is no tuple, .*got ndarray"),
             ((7, ()), UsageError, r"the state of layer 'lstm' is no tuple, .*got int"),
             (((H, None), ()), DataTypeError, "the state of layer 'lstm' holds no real numbers, .*got dtype object"),

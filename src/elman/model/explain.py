@@ -99,12 +99,14 @@ class Explanation:
         from rich.table import Table
         from rich.text import Text
 
+        core = "NumPy" if self.instruction_set is None else f"native core {self.instruction_set}"
+        title = f"{self.title}: {core}, {self.threads} threads, {self.dtype}"
         table = Table(
-            title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_footer=True,
+            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_footer=True,
             pad_edge=False,
         )  # fmt: skip
         table.add_column("layer", footer=f"batch {self.batch_size} × {self.steps}")
-        table.add_column("kernel", footer=self.dtype)
+        table.add_column("kernel")
         table.add_column("threads", justify="right")
         table.add_column("parameters", justify="right", footer=f"{self.parameters:,}")
         table.add_column("FLOP/step", justify="right", footer=_short(self.flops))
@@ -115,8 +117,8 @@ class Explanation:
                 reasons.append(layer.reason)
             note = "" if layer.reason is None else f" ({reasons.index(layer.reason) + 1})"
             table.add_row(
-                Text(f"{layer.name} ({layer.kind})"),
-                Text("NumPy" + note if layer.kernel is None else f"{layer.kernel}, {self.instruction_set}"),
+                Text(_label(layer)),
+                Text("NumPy" + note if layer.kernel is None else layer.kernel),
                 str(layer.threads),
                 f"{layer.parameters:,}",
                 f"{layer.flops:,}",
@@ -210,6 +212,13 @@ def _flops(layer: Layer, shapes: dict[str, tuple[int, ...]], *, ids: bool) -> in
 
 def _kernel(layer: Layer, dtype: np.dtype[Any]) -> Kernel:
     return kernels.of_recurrence(layer.cell, dtype) if isinstance(layer, Recurrent) else layer.runs_on(dtype)
+
+
+def _label(layer: LayerFacts) -> str:
+    """Name a layer in the table; a part stands below the layer that holds it."""
+    depth, part = layer.name.count("."), layer.name.rpartition(".")[2]
+    plain = not depth and part.replace("_", "").lower().startswith(layer.kind.lower())
+    return "  " * depth + part + ("" if plain else f" ({layer.kind})")
 
 
 def _short(number: int) -> str:

@@ -16,6 +16,7 @@ from elman.engines.native import Engine, loss_layers
 from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
+from elman.model.explain import Explanation, explain
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -138,6 +139,63 @@ class Foundation:
             dtype=self.dtype,
         )
         Console(highlight=False).print(table)
+
+    def explain(self, *, batch_size: int = 32, steps: int = 100) -> Explanation:
+        """Print how every layer runs on this machine, and what it costs.
+
+        For each layer: the native kernel and its instruction set, or NumPy and why; the threads that
+        run for such a batch; and, all exact but for what is left out as written,
+
+        - parameters;
+        - FLOP/step: an addition and a multiplication for every weight that a step is multiplied with,
+          forward: 2·G·H·(I + H) for a recurrent layer of G gates and H units over I features (2·G·H·H
+          over token ids, whose W is looked up), 2·I·O for Dense. The way back costs twice as much: one
+          such product for the gradient of the input, one for that of the weights. Functions of
+          single numbers such as tanh are not counted; they take a few hundredths of the time;
+        - bytes/step: what training holds for a step, activations and gradients.
+
+        A layer that works on one row per sequence has one row in place of every step. The last line
+        is for the whole batch: parameters, FLOP forward, bytes held.
+
+        Args:
+            batch_size: sequences of the batch.
+            steps: of each of them.
+
+        Returns:
+            The same as an object: `layers`, `parameters`, `flops`, `kept_bytes`, `to_dict()`.
+
+        Raises:
+            NotFittedError: if the input size is not known yet.
+            UsageError: if a count is less than 1.
+
+        Example:
+            >>> from elman import Sequential, layers
+            >>> model = Sequential([layers.Bidirectional(layers.LSTM(100)), layers.Dense(9)])
+            >>> model.build(12)
+            >>> model.explain(batch_size=27, steps=20).flops  # doctest: +ELLIPSIS
+            sequential...
+            96865200
+        """
+        from rich.console import Console
+
+        check_count("batch_size", batch_size)
+        check_count("steps", steps)
+        first = self.layers[0]
+        size = self.input_size or first.vocab_size
+        if size is None:
+            cure = "Fit it, or call model.build(input_size)"
+            raise NotFittedError(say("explain", "the input size of the model is not known yet", cure=cure))
+        explanation = explain(
+            self.layers,
+            title=self.name,
+            input_size=size,
+            ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
+            dtype=self.dtype,
+            batch_size=int(batch_size),
+            steps=int(steps),
+        )
+        Console(highlight=False).print(explanation)
+        return explanation
 
     def count_params(self) -> int:
         """Give the number of parameters."""
