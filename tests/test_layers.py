@@ -489,15 +489,15 @@ REFUSED = {
     ),
     "carried through both ways": (
         lambda: check_carry([layers.LSTM(3), layers.Bidirectional(layers.LSTM(3), name="b")], where="step"),
-        r"step: Bidirectional 'b' \(Bidirectional\(LSTM\)\) looks at later steps, so no state can be carried",
+        r"step: Bidirectional 'b' \(Bidirectional\(LSTM\)\) needs whole sequences, so no state can be carried",
     ),
     "carried through both ways inside": (
         lambda: check_carry([layers.Residual(layers.Bidirectional(layers.LSTM(3)))], where="fit"),
-        r"fit: Residual \(Residual\(Bidirectional\(LSTM\)\)\) looks at later steps",
+        r"fit: Residual \(Residual\(Bidirectional\(LSTM\)\)\) needs whole sequences",
     ),
     "carried through pooling": (
         lambda: check_carry([layers.Pooling("mean")], where="fit"),
-        r"fit: Pooling \(Pooling\) looks at later steps",
+        r"fit: Pooling \(Pooling\) needs whole sequences",
     ),
     "config of layers without end": (
         lambda: layers.from_config(nested(300)),

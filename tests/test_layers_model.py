@@ -180,9 +180,27 @@ def test_no_steps_one_by_one_through_both_ways():
     )
     model.build(3)
     with pytest.raises(
-        UsageError, match=r"step: Residual 'residual' \(Residual\(Bidirectional\(LSTM\)\)\) looks at later"
+        UsageError, match=r"step: Residual 'residual' \(Residual\(Bidirectional\(LSTM\)\)\) needs whole"
     ):
         model.step(np.zeros((1, 3)))
+
+
+def test_no_state_is_carried_over_batches_both_ways():
+    model = elman.Sequential(
+        [layers.Embedding(5, 3), layers.Bidirectional(layers.GRU(3, return_sequences=True)), layers.Dense(5)]
+    )
+    model.compile("adam", "cross_entropy")
+    model.build(5)
+    stream = elman.training.StreamBatches(np.arange(40) % 5, n_streams=2, steps=5)
+    said = r"Bidirectional 'bidirectional' \(Bidirectional\(GRU\)\) needs whole sequences, so no state can be carried"
+    with pytest.raises(UsageError, match=f"fit: {said}"):
+        model.fit_batches(stream)
+    with pytest.raises(UsageError, match=f"evaluate: {said}"):
+        model.evaluate_batches(stream)
+    x, y = np.arange(40).reshape(4, 10) % 5, np.arange(40).reshape(4, 10) % 5
+    with pytest.raises(UsageError, match=said):
+        model.fit(x, y, batch_size=2, carry_state=True)
+    model.fit(x, y, batch_size=2, verbose=0)
 
 
 # --- one to many ----------------------------------------------------------------------------------------------------

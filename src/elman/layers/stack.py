@@ -53,7 +53,7 @@ def check_stack(layers: Sequence[Layer], *, input_size: int, ids: bool) -> Ends:
 
 
 def check_carry(layers: Sequence[Layer], *, where: str) -> None:
-    """Refuse to go on step by step, or window by window, through a layer that looks at later steps.
+    """Refuse to go on step by step, or window by window, through a layer that needs whole sequences.
 
     Args:
         layers: of a model.
@@ -64,6 +64,6 @@ def check_carry(layers: Sequence[Layer], *, where: str) -> None:
     """
     for layer in layers:
         if not layer.causal:
-            wrong = f"{layer.title} ({layer.kind}) looks at later steps, so no state can be carried through it"
+            wrong = f"{layer.title} ({layer.kind}) needs whole sequences, so no state can be carried through it"
             cure = "Give whole sequences at once, or take a model of layers that look back only."
             raise UsageError(say(where, wrong, expected="layers that look back only", cure=cure))

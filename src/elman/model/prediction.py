@@ -75,6 +75,8 @@ class Prediction(Foundation):
             "loss", "weight" (the sum of the weights of all targets) and the metrics.
         """
         self._compiled("evaluate")
+        if batches.carries_state:
+            check_carry(self.layers, where="evaluate")
         return loop.evaluate(self._engine_for("evaluate"), batches, metrics=self.metrics)
 
     def predict(

@@ -198,6 +198,8 @@ class Sequential(Prediction):
         """
         self._compiled("fit")
         self._engine_for("fit")
+        if batches.carries_state:
+            check_carry(self.layers, where="fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         return self._train(batches, validation, Course(**course), draws)
 
