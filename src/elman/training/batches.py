@@ -241,7 +241,7 @@ class SequenceBatches:
         left = self.n_items % (self.batch_size or 1)
         if left:
             wrong = f"{self.n_items} sequences do not divide into batches of {self.batch_size} that carry their state"
-            cure = f"Leave out {left} sequences, or take a batch_size that divides {self.n_items}"
+            cure = f"Leave out {left} of them, or take a batch_size that divides {self.n_items}"
             raise DataError(say("fit", wrong, expected="whole batches", got=f"{left} left over", cure=cure))
 
 

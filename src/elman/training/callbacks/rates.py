@@ -44,7 +44,7 @@ class ReduceLROnPlateau(Monitor):
         verbose: 1 says on stderr when it is lowered.
         mode: "min", "max" or "auto", see `Monitor`.
         min_delta: a change smaller than this is none.
-        cooldown: how many epochs are not counted after the rate was lowered.
+        cooldown: in which epoch after the rate was lowered the next one may count, as in Keras.
         min_lr: the least rate.
 
     Raises:

@@ -129,23 +129,27 @@ class F1(Metric):
         """Give weighted counts for C classes, (5, C): see `result`."""
         n_columns = prediction.shape[1]
         exclusive = loss.targets != "binary" or n_columns == 1
-        if exclusive and n_columns > 1:
-            classes = np.arange(n_columns)
-            answers, truth = (found[:, None] == classes for found in (prediction.argmax(1), _classes(target)))
-        else:
-            answers, truth = _says_yes(prediction, self.threshold), target > 0.5
-            if exclusive:  # the classes are no and yes
-                answers, truth = (np.concatenate([~yes, yes], axis=1) for yes in (answers, truth))
-        n_classes = truth.shape[1]
+        n_classes = max(n_columns, 2) if exclusive else n_columns
         if self.average == "binary" and not (exclusive and n_classes == 2):
             got = f"{n_classes} classes" if exclusive else f"{n_classes} labels that may go together"
             cure = "Take average='macro' or 'micro'"
             raise UsageError(say("metric 'f1_binary'", "there are not two classes", expected="two", got=got, cure=cure))
-        counts = np.stack([answers & truth, answers, truth, np.ones_like(truth), np.full_like(truth, exclusive)])
-        if weights is None:
-            return np.asarray(counts.sum(axis=1, dtype=np.float64))
-        sums: Array = (counts * weights[:, None]).sum(axis=1, dtype=np.float64)
-        return sums
+        each = np.ones(len(prediction)) if weights is None else weights
+        everything = np.full(n_classes, each.sum())
+        if exclusive:
+            if n_columns == 1:  # the classes are no and yes
+                answers, truth = (
+                    _says_yes(prediction, self.threshold)[:, 0].astype(int),
+                    (target[:, 0] > 0.5).astype(int),
+                )
+            else:
+                answers, truth = prediction.argmax(1), _classes(target)
+            counted = ((truth, each * (answers == truth)), (answers, each), (truth, each))
+            counts = [np.bincount(classes, one_each, n_classes) for classes, one_each in counted]
+        else:
+            yes, truth = _says_yes(prediction, self.threshold), target > 0.5
+            counts = [(each[:, None] * said).sum(axis=0) for said in (yes & truth, yes, truth)]
+        return np.stack([*counts, everything, everything * exclusive])
 
     def result(self, sums: Array, loss: Loss) -> float:
         """Give the F1 of counts of right answers, answers, targets, all rows, and those of classes that exclude."""
