@@ -13,6 +13,7 @@ from elman.errors import UsageError, say
 from elman.layers import Layer
 from elman.ops import losses
 from elman.ops.losses import Loss
+from elman.ops.losses.base import Result
 from elman.ops.workspace import Workspace, activate
 from elman.ragged import Ragged
 from elman.training.batches import Batch
@@ -66,6 +67,8 @@ class Engine:
         self.loss = None if loss is None else losses.get(loss)
         # With cross-entropy the softmax of the last layer is part of the loss; everything below it is the same objects.
         self._loss_layers = self.layers if self.loss is None else loss_layers(self.layers, self.loss)
+        # The bound method: with tiny batches, looking `__call__` up is a tenth of what the loss costs.
+        self._compute = _no_loss if self.loss is None else self.loss.__call__
         # Of labels nobody says which step they belong to, so that loss is given the sequences as they are.
         self._of_sequences = self.loss is not None and self.loss.targets == "labels"
         grads = [parameters.grads_of(layer) for layer in self.layers]
@@ -110,7 +113,7 @@ class Engine:
             workspace.begin()
             out, last, _ = self._run(self._loss_layers, batch.x, state, None, tape=False)
             shown, target, weights = self._shown(out), self._shown(batch.target), self._shown(batch.weights)
-            loss, weight, _ = self._loss()(shown, target, weights=weights, want_grad=False)
+            loss, weight, _ = self._compute(shown, target, weights=weights, want_grad=False)
             if observe is not None:
                 observe(shown, target, weights)
             return loss, weight, _copied(last) if want_state else None
@@ -144,7 +147,7 @@ class Engine:
             workspace.begin()
             out, last, tapes = self._run(self._loss_layers, batch.x, state, rng, tape=True)
             shown, target, weights = self._shown(out), self._shown(batch.target), self._shown(batch.weights)
-            loss, weight, d_rows = self._loss()(shown, target, weights=weights)
+            loss, weight, d_rows = self._compute(shown, target, weights=weights)
             dy: Any = out.with_values(d_rows) if isinstance(out, Ragged) else d_rows  # type: ignore[arg-type]  # never None: it was asked for
             if observe is not None:
                 observe(shown, target, weights)
@@ -175,10 +178,10 @@ class Engine:
         """Give what loss and metrics see of outputs, targets, weights: rows, or sequences where targets are labels."""
         return out.values if isinstance(out, Ragged) and not self._of_sequences else out
 
-    def _loss(self) -> Loss:
-        if self.loss is None:
-            raise UsageError(say("engine", "it has no loss", cure="Compile the model with one"))
-        return self.loss
+
+def _no_loss(*_: Any, **__: Any) -> Result:
+    """Stand where the loss of an engine that only predicts would be."""
+    raise UsageError(say("engine", "it has no loss", cure="Compile the model with one"))
 
 
 def _copied(state: list[tuple[Array, ...]]) -> State:
