@@ -118,7 +118,7 @@ class Dropout(Layer):
         # Drawn in float32 for every dtype: half the time, and one seed drops the same numbers in all of them.
         drawn = rng.random(shape, np.float32)
         mask = current().take(shape, dtype)
-        np.multiply(drawn >= self.rate, 1 / (1 - self.rate), out=mask, casting="unsafe")
+        np.multiply(drawn >= self.rate, mask.dtype.type(1 / (1 - self.rate)), out=mask)
         return mask
 
 
