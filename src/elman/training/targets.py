@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from elman.errors import DataError, UsageError, say
 from elman.layers.stack import Ends
-from elman.ops.losses import CTC, CrossEntropy, Loss
+from elman.ops.losses import CTC, BinaryCrossEntropy, CrossEntropy, Loss
 from elman.ops.losses.base import Targets
 from elman.ragged import Ragged
 from elman.training.labels import as_labels
@@ -143,6 +143,8 @@ def _as_classes(rows: Array, form: TargetForm, reader: RowReader) -> Array:
     if outside.any():
         row = int(np.argmax(outside))
         more = None if (rows < 0).any() else f"Give the last layer at least {int(rows.max()) + 1} units"
+        if more is not None and form.n_outputs == 1 and rows.max() == 1:
+            more += f", or take loss='{BinaryCrossEntropy.name}', which one unit is enough for"
         reader.refuse("y holds a class out of range", got=f"{rows[row]} {reader.at(row)}", cure=more)
     return np.ascontiguousarray(rows, np.int64)
 
