@@ -49,15 +49,15 @@ def adam(
         root_correction: √(1 − β₂ᵗ).
         epsilon: ε.
         step_size: η / (1 − β₁ᵗ).
-        scratch: (min(BLOCK, P),) for NumPy to work in; the native core needs none.
+        scratch: for NumPy to work in, one block of (min(BLOCK, P),); the native core needs none.
     """
     if native is not None and flat.dtype in (np.float32, np.float64):
         native.adam(flat, grads, m, v, beta_1, beta_2, root_correction, epsilon, step_size)
         return
     if scratch is None:
         scratch = np.empty(min(BLOCK, flat.size), flat.dtype)
-    for start in range(0, flat.size, BLOCK):
-        block = slice(start, start + BLOCK)
+    for start in range(0, flat.size, max(scratch.size, 1)):
+        block = slice(start, start + scratch.size)
         theta, g, m_part, v_part = flat[block], grads[block], m[block], v[block]
         change = scratch[: theta.size]
         np.subtract(g, m_part, out=change)
