@@ -8,7 +8,7 @@
 #include "embedding.h"
 #include "linear.h"
 #include "optimizer.h"
-#include "recurrence.h"
+#include "recurrence_weights.h"
 
 namespace elman {
 namespace ELMAN_ISA {
@@ -18,8 +18,8 @@ namespace ELMAN_ISA {
 
 template <class T>
 struct CellTable {
-    static constexpr CellKernels<T> cells[] = {
-#define ELMAN_CELL(name, Cell) Recurrence<T, Cell<T>>::kernels(),
+    static constexpr CellKernel<T> cells[] = {
+#define ELMAN_CELL(name, Cell) Cell<T>::kernel(),
 #include "cells.def"
 #undef ELMAN_CELL
     };
@@ -30,6 +30,7 @@ constexpr Kernels<T> make_kernels() {
     return {ELMAN_TEXT(ELMAN_ISA),
             Lanes<T>::count,
             CellTable<T>::cells,
+            recurrence_kernels<T>(),
             Linear<T>::pack,
             Linear<T>::forward,
             Linear<T>::backward,
