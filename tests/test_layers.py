@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from elman import layers
 from elman.cells.gate_orders import gate_block
 from elman.errors import ElmanError, NotFittedError, UsageError
-from elman.layers import LAYERS, check_stack
+from elman.layers import LAYERS, check_carry, check_stack
 from elman.layers.base import check_options
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
@@ -224,6 +224,16 @@ EXAMPLES = [
     layers.Dense(6, activation="softmax", name="答え"),
     layers.Dense(6),
     layers.Embedding(7, 8),
+    layers.Bidirectional(layers.LSTM(4, return_sequences=True, name="inner"), merge_mode="sum", name="both"),
+    layers.Bidirectional(layers.GRU(3), backward_layer=layers.RNN(5, activation="relu"), merge_mode="concat"),
+    layers.Residual(layers.Residual(layers.Dense(9, activation="tanh"))),
+    layers.Residual(layers.Bidirectional(layers.GRU(9, return_sequences=True), merge_mode="mean")),
+    layers.Dropout(0.25, per_sequence=True),
+    layers.LayerNorm(1e-3),
+    layers.Pooling("mean_max"),
+    layers.AttentionPooling(5),
+    layers.AttentionPooling(),
+    layers.RepeatVector(3, name="many"),
 ]
 
 
@@ -260,8 +270,72 @@ def test_numpy_integers_are_sizes():
     assert layers.LSTM(np.int64(3)).config()["units"] == 3
 
 
-def test_simple_rnn_is_rnn():
+def test_names_of_keras():
     assert layers.SimpleRNN is layers.RNN
+    assert layers.LayerNormalization is layers.LayerNorm
+    for made, meant in (
+        (layers.GlobalAveragePooling1D(name="a"), layers.Pooling("mean", name="a")),
+        (layers.GlobalMaxPooling1D(), layers.Pooling("max")),
+        (layers.SpatialDropout1D(0.5), layers.Dropout(0.5, per_sequence=True)),
+        (
+            layers.Bidirectional(layers.GRU(3), merge_mode="ave"),
+            layers.Bidirectional(layers.GRU(3), merge_mode="mean"),
+        ),
+    ):
+        assert made.config() == meant.config()
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("Masking", "give a list of arrays, a Ragged, lengths= or pad_value="),
+        ("TimeDistributed", "Dense, Dropout and LayerNorm act on every step"),
+        ("Input", r"model\.build\(input_size\)"),
+        ("Flatten", "Pooling, AttentionPooling or return_sequences=False"),
+        ("Activation", "Give activation= to the layer before it"),
+    ],
+)
+def test_layers_that_nothing_needs(name, cure):
+    with pytest.raises(AttributeError, match=f"elman.layers: there is no {name}, nor a need for it.*{cure}"):
+        getattr(layers, name)
+    assert not hasattr(layers, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Lstm'"):
+        _ = layers.Lstm
+
+
+def test_a_wrapped_layer_is_a_copy():
+    """One object may be wrapped twice, and be used besides: none of them shares weights."""
+    inner = layers.GRU(4, return_sequences=True, name="inner")
+    one, two = layers.Residual(inner), layers.Residual(inner)
+    assert one.layer is not inner and one.layer is not two.layer
+    bound(one, 4)
+    assert not inner.built and not two.layer.built
+    with pytest.raises(UsageError, match=r"Bidirectional: GRU 'inner' has weights of another model\. Wrap a new layer"):
+        layers.Bidirectional(one.layer)
+
+
+def test_parts_of_a_wrapper_see_its_weights():
+    """Names lead to the parts, arrays are shared and so is the clock."""
+    layer = layers.Residual(layers.Bidirectional(layers.LSTM(2, return_sequences=True), merge_mode="sum"))
+    bound(layer, 2)
+    assert list(layer.weights) == [
+        f"layer.{way}.{name}" for way in ("forward", "backward") for name in ("weight_ih", "weight_hh", "bias")
+    ]
+    inner = layer.layer.parts["backward"]
+    assert inner.weights["bias"] is layer.weights["layer.backward.bias"]
+    assert inner.weights.clock is layer.weights.clock
+    assert layer.state_sizes() == (2, 2, 2, 2)
+    assert layer.title == "Residual" and layer.kind == "Residual(Bidirectional(LSTM))"
+    first, second = layer.layer.parts.values()
+    assert not np.array_equal(first.weights["weight_ih"], second.weights["weight_ih"])
+
+
+def nested(depth):
+    """Give the config of a layer in a layer in a layer."""
+    config = {"type": "dense", "units": 3}
+    for _ in range(depth):
+        config = {"type": "residual", "layer": config}
+    return config
 
 
 # name -> (what is done, words of the message)
@@ -325,6 +399,122 @@ REFUSED = {
         lambda: check_stack([layers.GRU(4, name="a"), layers.LSTM(4, name="b")], input_size=2, ids=False),
         "LSTM 'b': needs sequences, .*Set return_sequences=True on GRU 'a'",
     ),
+    "half a rate": (lambda: layers.Dropout("0.5"), "rate is not accepted, expected float, got '0.5'"),
+    "all dropped": (lambda: layers.Dropout(1.0), "rate is not accepted, expected float < 1.0, got 1.0"),
+    "less than none dropped": (lambda: layers.Dropout(-0.1), "rate is not accepted, expected float >= 0.0, got -0.1"),
+    "epsilon of zero": (lambda: layers.LayerNorm(0.0), "epsilon is not accepted, expected float > 0.0, got 0.0"),
+    "no copies": (lambda: layers.RepeatVector(0), "n is not accepted, expected int >= 1, got 0"),
+    "pooling of another kind": (
+        lambda: layers.Pooling("attention"),
+        "mode is not accepted, expected one of 'last', 'mean', 'max', 'mean_max', got 'attention'",
+    ),
+    "merged in another way": (
+        lambda: layers.Bidirectional(layers.LSTM(4), merge_mode="mul"),
+        "merge_mode is not accepted, expected one of 'concat', 'sum', 'mean', got 'mul'",
+    ),
+    "both ways of a Dense": (
+        lambda: layers.Bidirectional(layers.Dense(4)),
+        "Bidirectional: it wraps a recurrent layer, expected RNN, LSTM or GRU, got Dense",
+    ),
+    "both ways of a number": (
+        lambda: layers.Bidirectional(64),
+        "Bidirectional: it wraps a recurrent layer, expected RNN, LSTM or GRU, got 64",
+    ),
+    "the way back of a Dense": (
+        lambda: layers.Bidirectional(layers.LSTM(4), backward_layer=layers.Dense(4)),
+        "it wraps a recurrent layer, .* got Dense",
+    ),
+    "two ways of other sizes": (
+        lambda: layers.Bidirectional(layers.LSTM(4), backward_layer=layers.GRU(5), merge_mode="sum", name="both"),
+        "Bidirectional 'both': layer and backward_layer give 4 and 5 features, of which there is no sum, "
+        "expected equal sizes. Take equal units, or merge_mode='concat'",
+    ),
+    "two ways of other forms": (
+        lambda: layers.Bidirectional(layers.LSTM(4), backward_layer=layers.LSTM(4, return_sequences=True)),
+        "return_sequences of backward_layer differs from that of layer, expected False, got True",
+    ),
+    "around a number": (lambda: layers.Residual(3), "Residual: it wraps a layer, .* got 3"),
+    "around another size": (
+        lambda: check_stack([layers.Residual(layers.Dense(4), name="skip")], input_size=3, ids=False),
+        r"Residual 'skip': x has 3 features and Dense gives 4, so they cannot be added, expected equal sizes\. "
+        r"Give the wrapped layer an output of 3, or put Dense\(4\) before Residual",
+    ),
+    "around a last step": (
+        lambda: check_stack([layers.Residual(layers.GRU(3, name="g"))], input_size=3, ids=False),
+        "Residual: GRU 'g' gives another form than it gets, expected one row per step, got one row per sequence. "
+        "Set return_sequences=True on GRU 'g'",
+    ),
+    "around a pooling": (
+        lambda: check_stack([layers.Residual(layers.Pooling("max"))], input_size=3, ids=False),
+        "Pooling gives another form than it gets",
+    ),
+    "around ids": (
+        lambda: check_stack([layers.Residual(layers.Embedding(3, 3))], input_size=3, ids=True),
+        "Residual: cannot take token ids",
+    ),
+    "around an embedding of numbers": (
+        lambda: check_stack([layers.Residual(layers.Embedding(3, 3))], input_size=3, ids=False),
+        "Residual: it adds numbers, and Embedding takes token ids",
+    ),
+    "size deep inside": (
+        lambda: check_stack([layers.Residual(layers.Residual(layers.Dense(4)))], input_size=3, ids=False),
+        "x has 3 features and Dense gives 4",
+    ),
+    "copies of sequences": (
+        lambda: check_stack(
+            [layers.LSTM(3, return_sequences=True, name="a"), layers.RepeatVector(2)], input_size=3, ids=False
+        ),
+        "RepeatVector: needs one row per sequence, expected rows, got sequences from LSTM 'a'. "
+        "Set return_sequences=False on the layer before it, or put a Pooling layer there",
+    ),
+    "copies of the input": (
+        lambda: check_stack([layers.RepeatVector(2)], input_size=3, ids=False),
+        "RepeatVector: needs one row per sequence, .* got sequences from the input",
+    ),
+    "pooling of rows": (
+        lambda: check_stack([layers.LSTM(3, name="a"), layers.Pooling("max")], input_size=3, ids=False),
+        "Pooling: needs sequences, .* Set return_sequences=True on LSTM 'a'",
+    ),
+    "attention over rows": (
+        lambda: check_stack([layers.GRU(3), layers.AttentionPooling()], input_size=3, ids=False),
+        "AttentionPooling: needs sequences",
+    ),
+    "ids into Dropout": (
+        lambda: check_stack([layers.Dropout(0.5)], input_size=65, ids=True),
+        r"Dropout: cannot take token ids.*Put Embedding\(65, ...\)",
+    ),
+    "too many ids for both ways": (
+        lambda: check_stack([layers.Bidirectional(layers.LSTM(3, vocab_size=65))], input_size=66, ids=True),
+        "Bidirectional: knows fewer token ids than come in, expected at most 65, got 66",
+    ),
+    "carried through both ways": (
+        lambda: check_carry([layers.LSTM(3), layers.Bidirectional(layers.LSTM(3), name="b")], where="step"),
+        r"step: Bidirectional 'b' \(Bidirectional\(LSTM\)\) needs whole sequences, so no state can be carried",
+    ),
+    "carried through both ways inside": (
+        lambda: check_carry([layers.Residual(layers.Bidirectional(layers.LSTM(3)))], where="fit"),
+        r"fit: Residual \(Residual\(Bidirectional\(LSTM\)\)\) needs whole sequences",
+    ),
+    "carried through pooling": (
+        lambda: check_carry([layers.Pooling("mean")], where="fit"),
+        r"fit: Pooling \(Pooling\) needs whole sequences",
+    ),
+    "config of layers without end": (
+        lambda: layers.from_config(nested(300)),
+        "layers are nested too deep, expected at most 16 levels",
+    ),
+    "config of a part that is none": (
+        lambda: layers.from_config({"type": "residual", "layer": {"type": "conv"}}),
+        "unknown type, .* got 'conv'",
+    ),
+    "config of a part with more": (
+        lambda: layers.from_config({"type": "residual", "layer": {"type": "gru", "units": 3, "odd": 1}}),
+        "layer 'gru': .*unknown field odd",
+    ),
+    "config of a part that is a word": (
+        lambda: layers.from_config({"type": "residual", "layer": "gru"}),
+        "layer 'residual': layer is not accepted, expected object, got 'gru'",
+    ),
     "too many ids": (
         lambda: check_stack([layers.Embedding(65, 3)], input_size=66, ids=True),
         "Embedding: knows fewer token ids than come in, expected at most 65, got 66",
@@ -350,6 +540,10 @@ def test_without_weights():
 
 
 def test_stack_that_fits():
+    check_carry([layers.LSTM(4, return_sequences=True), layers.Pooling("last"), layers.Dropout(0.5)], where="fit")
+    whole = [layers.Bidirectional(layers.GRU(4)), layers.RepeatVector(3), layers.LSTM(5), layers.Dense(2)]
+    assert check_stack(whole, input_size=65, ids=True) == (2, False)
+    assert check_stack(whole[:2], input_size=65, ids=True) == (8, True)
     stack = [layers.Embedding(65, 8), layers.LSTM(4, return_sequences=True), layers.GRU(5), layers.Dense(2)]
     assert check_stack(stack, input_size=65, ids=True) == (2, False)
     assert check_stack(stack[1:2], input_size=65, ids=True) == (4, True)

@@ -720,7 +720,16 @@ class TestBadInput:
                 UsageError,
                 r"the state of layer 'lstm' does not fit, expected \[\(6, 6\), \(6, 6\)\], got \[\(6, 6\)\]",
             ),
-            (((H[:5], H[:5]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (
+                ((H[:5], H[:5]), ()),
+                UsageError,
+                r"state of layer 'lstm' is that of 5 sequences, and x has 6, expected \[\(6, 6\), \(6, 6\)\], got "
+                r"\[\(5, 6\), \(5, 6\)\]\. A state goes with its sequences: give one row each",
+            ),
+            (((H[:1], H[:1]), ()), UsageError, "is that of 1 sequences, and x has 6"),
+            (((H[0], H[0]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (((H, H[:5]), ()), UsageError, "the state of layer 'lstm' does not fit"),
+            (((H[:, :5], H), ()), UsageError, "the state of layer 'lstm' does not fit"),
             ((H, H), UsageError, r"the state of layer 'lstm' is no tuple, .*got ndarray"),
             ((7, ()), UsageError, r"the state of layer 'lstm' is no tuple, .*got int"),
             (((H, None), ()), DataTypeError, "the state of layer 'lstm' holds no real numbers, .*got dtype object"),
@@ -809,7 +818,7 @@ class TestBadInput:
 
     def test_what_has_one_meaning_is_accepted(self, rng):
         model = make(metrics="acc", per_step=False, dtype=np.float32)
-        assert model.metrics == ("accuracy",) and model.dtype == np.float32
+        assert [measure.name for measure in model.metrics] == ["accuracy"] and model.dtype == np.float32
         for share in (0.5, np.float32(0.5), np.float64(0.5)):
             again = make(metrics=["accuracy"], per_step=False, loss="cross_entropy")
             history = again.fit(X, Y, validation_split=share, class_weight={0: np.float32(2), 1: 1}, verbose=0, rng=0)

@@ -1,4 +1,4 @@
-"""Losses at their edges, the workspace, the native core's presence, errors and the public names."""
+"""The workspace, the native core's presence, errors and the public names."""
 
 from __future__ import annotations
 
@@ -14,102 +14,12 @@ import pytest
 
 import elman
 from elman import errors
-from elman.errors import DataError, say
-from elman.ops import core, linear, losses
+from elman.errors import say
+from elman.ops import core, linear
 from elman.ops.weights import Clock, Weights
 from elman.ops.workspace import ALIGNMENT, Workspace, activate, current
 
-# --- losses ---------------------------------------------------------------------------------------------------------
-
-
-def test_losses_by_hand():
-    prediction, target = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([[0.0, 2.0], [3.0, 3.0]])
-    assert losses.squared_error(prediction, target)[:2] == (1.25, 2.0)
-    assert losses.squared_error(prediction, target, weights=np.array([3.0, 1.0]))[:2] == (0.875, 4.0)
-    logits = np.log([[0.25, 0.75], [0.5, 0.5]])
-    loss, total, _ = losses.softmax_cross_entropy(logits, np.array([1, 0]))
-    assert loss == pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2)
-    assert total == 2
-    one_hot, _, gradient = losses.categorical_cross_entropy(logits, np.array([[0.0, 1.0], [1.0, 0.0]]))
-    assert one_hot == pytest.approx(loss)
-    np.testing.assert_allclose(gradient, [[0.125, -0.125], [-0.25, 0.25]])
-
-
-def test_keras_names():
-    assert losses.LOSSES["mse"] is losses.LOSSES["mean_squared_error"] is losses.squared_error
-    assert losses.LOSSES["sparse_categorical_crossentropy"] is losses.softmax_cross_entropy
-    assert losses.LOSSES["categorical_crossentropy"] is losses.categorical_cross_entropy
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_cross_entropy_of_huge_logits(dtype):
-    """Neither overflow nor log of zero: the loss is the gap between the logits."""
-    logits = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]], dtype)
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
-        loss, _, gradient = losses.softmax_cross_entropy(logits, np.array([0, 2]))
-    assert loss == 5000.0
-    assert gradient.dtype == dtype
-    np.testing.assert_allclose(gradient, [[0, 0, 0], [0, 0.5, -0.5]], atol=1e-30)
-
-
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_nothing_counts(name):
-    """All weights zero: a loss of 0 and no gradient, said aloud, never NaN."""
-    loss = losses.LOSSES[name]
-    prediction = np.ones((2, 3))
-    target = np.array([0, 2]) if loss in losses.CLASS_TARGETS else np.zeros((2, 3))
-    for part, weights in ((2, np.zeros(2)), (0, np.ones(0)), (0, None)):
-        with pytest.warns(RuntimeWarning, match="the loss is 0 and nothing is learned"):
-            value, total, gradient = loss(prediction[:part], target[:part], weights=weights)
-        assert (value, total) == (0.0, 0.0)
-        np.testing.assert_array_equal(gradient, np.zeros((part, 3)))
-
-
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_weight_zero_is_absent(name, rng):
-    loss = losses.LOSSES[name]
-    prediction = rng.standard_normal((5, 3))
-    target = rng.integers(0, 3, 5) if loss in losses.CLASS_TARGETS else rng.random((5, 3))
-    weights = np.array([1.0, 0, 2, 0, 0])
-    kept = weights > 0
-    value, total, gradient = loss(prediction, target, weights=weights)
-    alone, total_alone, gradient_alone = loss(prediction[kept], target[kept], weights=weights[kept])
-    assert value == pytest.approx(alone, rel=1e-14)
-    assert total == total_alone
-    np.testing.assert_allclose(gradient[kept], gradient_alone, rtol=1e-13)
-    np.testing.assert_array_equal(gradient[~kept], 0)
-
-
-@pytest.mark.parametrize("name", losses.LOSSES)
-def test_losses_change_nothing_given(name, rng):
-    loss = losses.LOSSES[name]
-    for dtype in (np.float32, np.float64):
-        prediction = rng.standard_normal((5, 3)).astype(dtype)
-        target = rng.integers(0, 3, 5) if loss in losses.CLASS_TARGETS else rng.random((5, 3)).astype(dtype)
-        for weights in (None, np.ones(5, dtype), np.ones(5)):
-            for array in (prediction, target, *([] if weights is None else [weights])):
-                array.flags.writeable = False
-            _, _, gradient = loss(prediction, target, weights=weights)
-            assert gradient.dtype == dtype
-
-
-ONES = np.ones((2, 3))
-
-BAD_TARGETS = {
-    "too large": (losses.softmax_cross_entropy, np.array([0, 3]), r"is not a class.* 0 to 2, got 3 at target 1"),
-    "negative": (losses.softmax_cross_entropy, np.array([-1, 2]), r"expected 0 to 2, got -1 at target 0"),
-    "too few": (losses.softmax_cross_entropy, np.array([0]), r"the target does not fit, expected \(2,\), got \(1,\)"),
-    "one-hot for classes": (losses.softmax_cross_entropy, ONES, r"expected \(2,\), got \(2, 3\)"),
-    "classes for one-hot": (losses.categorical_cross_entropy, np.array([0, 1]), r"expected \(2, 3\), got \(2,\)"),
-    "a row for a column": (losses.squared_error, np.ones((2, 1)), r"expected \(2, 3\), got \(2, 1\)"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_TARGETS)
-def test_bad_targets(case):
-    loss, target, words = BAD_TARGETS[case]
-    with pytest.raises(DataError, match=words):
-        loss(ONES, target)
+# --- softmax --------------------------------------------------------------------------------------------------------
 
 
 def test_softmax_of_huge_numbers():

@@ -1,17 +1,20 @@
 """Optimizers and clipping against torch's numbers, and what they promise about their memory."""
 
 import copy
+import json
 import math
 import pickle
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from elman import layers
 from elman.errors import UsageError
-from elman.training import optimizers
-from elman.training.optimizers import SGD, Adam, clip_global_norm
+from elman.ops import core
+from elman.training import optimizers, schedules
+from elman.training.optimizers import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop, base, clip_global_norm
 from elman.training.parameters import Parameters
 
 # Rounding of four steps in float64; a wrong formula differs in the first digits.
@@ -19,6 +22,23 @@ TOLERANCE = 1e-13
 
 START = np.array([0.5, -1.25, 2.0, 0.125])
 SLOPE = np.array([1.0, -2.0, 0.5, 3.0])
+
+
+# Every optimizer with every option on, and with every option off.
+MAKES = {
+    "sgd": lambda: SGD(0.1),
+    "sgd momentum": lambda: SGD(0.1, momentum=0.5),
+    "sgd nesterov decay": lambda: SGD(0.1, momentum=0.5, nesterov=True, weight_decay=0.3),
+    "sgd decay": lambda: SGD(0.1, weight_decay=0.3),
+    "rmsprop": lambda: RMSprop(0.1),
+    "rmsprop centered momentum": lambda: RMSprop(0.1, rho=0.8, momentum=0.5, centered=True),
+    "adam": lambda: Adam(0.1),
+    "adamw": lambda: AdamW(0.1, weight_decay=0.25),
+    "nadam": lambda: NAdam(0.1, momentum_decay=0.1),
+    "adagrad": lambda: Adagrad(0.1, initial_accumulator_value=0.2),
+}
+every = pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+with_moments = pytest.mark.parametrize("make", [m for k, m in MAKES.items() if k not in ("sgd", "sgd decay")])
 
 
 class Flat:
@@ -99,12 +119,12 @@ def test_a_norm_that_is_not_finite_is_returned_and_nothing_scaled(rng, bad):
     np.testing.assert_array_equal(parameters.grads, before)
 
 
-@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: SGD(0.1, momentum=0.5), lambda: Adam(0.1)])
+@every
 def test_blocks_give_the_bits_of_the_whole(rng, make, monkeypatch):
     start, grads = rng.normal(size=1000), rng.normal(size=(3, 1000))
     results = []
     for block in (1000, 7):
-        monkeypatch.setattr(optimizers, "BLOCK", block)
+        monkeypatch.setattr(base, "BLOCK", block)
         parameters, optimizer = Flat(start), make()
         for g in grads:
             parameters.grads[:] = g
@@ -114,7 +134,7 @@ def test_blocks_give_the_bits_of_the_whole(rng, make, monkeypatch):
     assert not np.array_equal(results[0], start)
 
 
-@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: SGD(0.1, momentum=0.5), lambda: Adam(0.1)])
+@every
 def test_a_step_raises_the_clock_and_keeps_dtype_and_gradients(rng, make):
     parameters = Flat(rng.normal(size=20), np.float32)
     parameters.grads[:] = rng.normal(size=20)
@@ -125,7 +145,7 @@ def test_a_step_raises_the_clock_and_keeps_dtype_and_gradients(rng, make):
     np.testing.assert_array_equal(parameters.grads, before)
 
 
-@pytest.mark.parametrize("make", [lambda: SGD(0.1, momentum=0.5), lambda: Adam(0.1)])
+@with_moments
 @pytest.mark.parametrize("way", ["state", "pickle", "deepcopy"])
 def test_an_interrupted_run_goes_on_to_the_bit(rng, make, way):
     grads = rng.normal(size=(6, 12))
@@ -153,7 +173,7 @@ def test_an_interrupted_run_goes_on_to_the_bit(rng, make, way):
     assert not np.array_equal(forgetful.flat, whole.flat)
 
 
-@pytest.mark.parametrize("make", [lambda: SGD(0.1), lambda: Adam(0.1)])
+@every
 def test_an_optimizer_belongs_to_one_model(rng, make):
     optimizer = make()
     one, two = Flat(rng.normal(size=4)), Flat(START)
@@ -204,18 +224,188 @@ def test_state_is_a_copy_and_is_checked(rng):
         Adam(0.1).set_state({"steps": np.array(1), "m": np.zeros(4)})
 
 
-def test_names_and_configs_give_optimizers():
-    assert isinstance(optimizers.get("Adam"), Adam)
-    for optimizer in (SGD(0.3, momentum=0.25), Adam(0.2, beta_1=0.5, beta_2=0.75, epsilon=1e-4)):
-        again = optimizers.get(optimizer.config())
-        assert type(again) is type(optimizer) and again.config() == optimizer.config()
-    assert repr(SGD(0.1)) == "SGD(learning_rate=0.1, momentum=0.0)"
+@every
+def test_configs_give_optimizers_back(make):
+    optimizer = make()
+    again = optimizers.get(json.loads(json.dumps(optimizer.config())))
+    assert type(again) is type(optimizer) and again.config() == optimizer.config()
+    assert again.moments == optimizer.moments
+    defaults = type(optimizer)().config()
+    assert repr(again).startswith(f"{type(optimizer).__name__}(learning_rate=0.1") and set(defaults) == set(
+        again.config()
+    )
+
+
+def test_names_give_optimizers():
+    for name, kind in [("Adam", Adam), ("adamw", AdamW), ("NAdam", NAdam), ("rmsprop", RMSprop), ("Adagrad", Adagrad)]:
+        assert type(optimizers.get(name)) is kind
+    assert repr(SGD(0.1)) == "SGD(learning_rate=0.1, momentum=0.0, nesterov=False, weight_decay=0.0)"
+
+
+# One line of paper, one line of code, over whole arrays, with new arrays at every step.
+def by_hand_sgd(theta, grads, eta, mu, lam, nesterov):
+    v = np.zeros_like(theta)
+    for g in grads:
+        g = g(theta) + lam * theta
+        v = mu * v + g
+        theta = theta - eta * (g + mu * v if nesterov else v)
+    return theta
+
+
+def by_hand_rmsprop(theta, grads, eta, rho, mu, centered, eps=1e-8):
+    v, m, u = np.zeros_like(theta), np.zeros_like(theta), np.zeros_like(theta)
+    for g in grads:
+        g = g(theta)
+        v = rho * v + (1 - rho) * g**2
+        m = rho * m + (1 - rho) * g
+        u = mu * u + g / (np.sqrt(v - m**2 if centered else v) + eps)
+        theta = theta - eta * u
+    return theta
+
+
+def by_hand_adam(theta, grads, eta, b1=0.9, b2=0.999, eps=1e-8, lam=0.0):
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    for t, g in enumerate(grads, start=1):
+        g = g(theta)
+        theta = theta - eta * lam * theta
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        theta = theta - eta * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    return theta
+
+
+def by_hand_nadam(theta, grads, eta, psi, b1=0.9, b2=0.999, eps=1e-8):
+    m, v = np.zeros_like(theta), np.zeros_like(theta)
+    mus = [b1 * (1 - 0.5 * 0.96 ** (t * psi)) for t in range(1, len(grads) + 2)]
+    for t, g in enumerate(grads, start=1):
+        g = g(theta)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        ahead = mus[t] * m / (1 - np.prod(mus[: t + 1])) + (1 - mus[t - 1]) * g / (1 - np.prod(mus[:t]))
+        theta = theta - eta * ahead / (np.sqrt(v / (1 - b2**t)) + eps)
+    return theta
+
+
+def by_hand_adagrad(theta, grads, eta, first, eps=1e-10):
+    total = np.full_like(theta, first)
+    for g in grads:
+        g = g(theta)
+        total = total + g**2
+        theta = theta - eta * g / (np.sqrt(total) + eps)
+    return theta
+
+
+HAND = {
+    "sgd": (by_hand_sgd, (0.1, 0.0, 0.0, False)),
+    "sgd momentum": (by_hand_sgd, (0.1, 0.5, 0.0, False)),
+    "sgd nesterov decay": (by_hand_sgd, (0.1, 0.5, 0.3, True)),
+    "sgd decay": (by_hand_sgd, (0.1, 0.0, 0.3, False)),
+    "rmsprop": (by_hand_rmsprop, (0.1, 0.9, 0.0, False)),
+    "rmsprop centered momentum": (by_hand_rmsprop, (0.1, 0.8, 0.5, True)),
+    "adam": (by_hand_adam, (0.1,)),
+    "adamw": (by_hand_adam, (0.1, 0.9, 0.999, 1e-8, 0.25)),
+    "nadam": (by_hand_nadam, (0.1, 0.1)),
+    "adagrad": (by_hand_adagrad, (0.1, 0.2)),
+}
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_seven_steps_agree_with_the_paper(name):
+    optimizer, parameters = MAKES[name](), Flat(START)
+    for k in range(7):
+        parameters.grads[:] = gradient(parameters.flat, k)
+        optimizer.step(parameters)
+    by_hand, values = HAND[name]
+    expected = by_hand(START, [lambda theta, k=k: gradient(theta, k) for k in range(7)], *values)
+    np.testing.assert_allclose(parameters.flat, expected, rtol=1e-12)
+
+
+def test_a_centered_rmsprop_of_a_constant_gradient_stays_finite():
+    # The variance is zero then; rounding makes it negative in about half of the steps.
+    optimizer, parameters = RMSprop(0.01, centered=True, rho=0.5), Flat([0.3, -0.7])
+    parameters.grads[:] = [0.1, 0.3]
+    for _ in range(200):
+        optimizer.step(parameters)
+    assert np.isfinite(parameters.flat).all()
+
+
+@every
+def test_a_step_allocates_no_array(make):
+    optimizer, parameters = make(), Flat(np.linspace(-1, 1, 200_000))
+    parameters.grads[:] = np.linspace(2, -3, 200_000)
+    optimizer.step(parameters)
+    tracemalloc.start()
+    for _ in range(3):
+        optimizer.step(parameters)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000  # an array of one block has 524,288 bytes
+
+
+def test_only_who_works_in_scratch_holds_some():
+    for make in MAKES.values():
+        optimizer, parameters = make(), Flat(START)
+        optimizer.step(parameters)
+        native_adam = isinstance(optimizer, Adam) and core.native is not None
+        assert (len(optimizer._work) == 0) == native_adam
+
+
+def test_weight_decay_acts_on_every_parameter_and_follows_the_schedule():
+    parameters = Flat(START)
+    optimizer = AdamW(schedules.Step(0.5, 1, 0.1), weight_decay=0.2)
+    optimizer.step(parameters)  # the gradient is zero, so decay is all that happens
+    np.testing.assert_allclose(parameters.flat, START * (1 - 0.5 * 0.2), rtol=1e-15)
+    optimizer.step(parameters)
+    np.testing.assert_allclose(parameters.flat, START * (1 - 0.5 * 0.2) * (1 - 0.05 * 0.2), rtol=1e-15)
+
+
+class TestLearningRate:
+    def test_every_step_takes_the_rate_of_its_number(self):
+        rate = schedules.Piecewise([1], [0.5, 0.125])
+        optimizer, parameters = SGD(rate), Flat([8.0])
+        parameters.grads[:] = 1.0
+        seen = []
+        for _ in range(4):
+            seen.append(optimizer.learning_rate)
+            optimizer.step(parameters)
+        assert seen == [0.5, 0.5, 0.125, 0.125] and parameters.flat[0] == 8.0 - 1.25
+        assert optimizer.learning_rate == 0.125
+
+    def test_a_restored_optimizer_goes_on_in_its_schedule(self):
+        rate = schedules.Exponential(0.1, 1, 0.5)
+        one, parameters = SGD(rate), Flat([1.0])
+        for _ in range(3):
+            one.step(parameters)
+        two = optimizers.get(one.config())
+        assert two.learning_rate == 0.1
+        two.set_state(one.state())
+        assert two.schedule == rate and two.learning_rate == one.learning_rate == 0.0125
+
+    def test_a_number_may_be_changed_and_is_checked(self):
+        optimizer = Adam(0.1)
+        optimizer.learning_rate = np.float32(0.25)
+        assert optimizer.learning_rate == 0.25 and type(optimizer.learning_rate) is float
+        with pytest.raises(UsageError, match="learning_rate is out of range"):
+            optimizer.learning_rate = 0.0
+        assert optimizer.config()["learning_rate"] == 0.25
+
+    def test_a_scheduled_rate_cannot_be_set_but_the_schedule_can(self):
+        optimizer = Adam(schedules.Cosine(0.1, 10))
+        with pytest.raises(UsageError, match=r"follows a schedule and cannot be set, got 0.5 beside Cosine\("):
+            optimizer.learning_rate = 0.5
+        optimizer.learning_rate = schedules.Cosine(0.75, 10)
+        assert optimizer.learning_rate == 0.75
+        assert repr(optimizer).startswith("Adam(learning_rate=Cosine(initial_learning_rate=0.75,")
+
+    def test_a_plain_function_is_refused_with_the_cure(self):
+        with pytest.raises(UsageError, match=r"learning_rate is a function.* LearningRateScheduler"):
+            Adam(lambda step: 0.1)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optimizers.get("adamw"), r"compile: there is no such optimizer, expected one of \['adam', 'sgd'\]"),
+        (lambda: optimizers.get("adamx"), r"compile: there is no such optimizer, expected one of \['adagrad', 'adam',"),
         (lambda: optimizers.get(3), "there is no such optimizer"),
         (lambda: optimizers.get({"type": "sgd", "lr": 1.0}), "optimizer 'sgd': .*'lr'"),
         (lambda: SGD(0), r"learning_rate is out of range, expected a number in \(0, inf\), got 0"),
@@ -225,6 +415,16 @@ def test_names_and_configs_give_optimizers():
         (lambda: Adam(beta_1=-0.1), "beta_1 is out of range"),
         (lambda: Adam(beta_2=1), "beta_2 is out of range"),
         (lambda: Adam(epsilon=0), "epsilon is out of range"),
+        (lambda: SGD(0.1, nesterov=True), "nesterov needs momentum, expected momentum above 0, got 0.0"),
+        (lambda: SGD(0.1, nesterov=1), "nesterov is neither True nor False, got 1"),
+        (lambda: SGD(0.1, weight_decay=-1), r"weight_decay is out of range, expected a number in \[0, inf\), got -1"),
+        (lambda: AdamW(weight_decay=-1), "optimizer 'adamw': weight_decay is out of range"),
+        (lambda: RMSprop(rho=1.0), "optimizer 'rmsprop': rho is out of range"),
+        (lambda: RMSprop(centered=None), "centered is neither True nor False"),
+        (lambda: NAdam(momentum_decay=-1), "momentum_decay is out of range"),
+        (lambda: NAdam(beta_1=1.0), "optimizer 'nadam': beta_1 is out of range"),
+        (lambda: Adagrad(initial_accumulator_value=-1), "initial_accumulator_value is out of range"),
+        (lambda: optimizers.get({"type": "adam", "learning_rate": {"type": "sine"}}), "there is no such schedule"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):
@@ -256,7 +456,8 @@ class TestParameters:
         assert stack[2].weights.clock is parameters.clock
 
     def test_gaps_stay_zero_under_every_optimizer(self, rng):
-        for optimizer in (SGD(0.1, momentum=0.9), Adam(0.1)):
+        for make in MAKES.values():
+            optimizer = make()
             _, parameters = self.build("float32")
             gaps = np.ones(parameters.flat.size, bool)
             for view in parameters.named().values():

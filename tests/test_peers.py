@@ -134,7 +134,7 @@ def test_losses(rng):
     each = torch.nn.functional.cross_entropy(theirs, torch.from_numpy(labels), reduction="none")
     expected = (each * torch.from_numpy(weights)).sum() / weights.sum()
     expected.backward()
-    loss, total, gradient = losses.softmax_cross_entropy(logits, labels, weights=weights, want_grad=True)
+    loss, total, gradient = losses.CrossEntropy()(logits, labels, weights=weights, want_grad=True)
     assert_close(loss, expected.item(), "cross-entropy")
     assert_close(total, weights.sum(), "sum of weights")
     assert_close(gradient, theirs.grad, "d_logits")
@@ -143,7 +143,7 @@ def test_losses(rng):
     theirs = torch.from_numpy(logits).requires_grad_()
     expected = torch.nn.functional.mse_loss(theirs, torch.from_numpy(target))
     expected.backward()
-    loss, _, gradient = losses.squared_error(logits, target, weights=None, want_grad=True)
+    loss, _, gradient = losses.SquaredError()(logits, target, weights=None, want_grad=True)
     assert_close(loss, expected.item(), "squared error")
     assert_close(gradient, theirs.grad, "d_prediction")
 

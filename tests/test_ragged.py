@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -70,6 +70,36 @@ def test_padded_and_back(sequences):
         np.testing.assert_array_equal(row[: len(sequence)], sequence)
         assert (row[len(sequence) :] == -99).all()
     same(Ragged.from_dense(dense, lengths=ragged.lengths), sequences)
+
+
+@given(lists(), st.sampled_from([0, 3, -1, np.nan]), st.integers(0, 3))
+def test_padded_by_a_value_and_back(sequences, pad, more):
+    """The last steps that hold nothing but the pad value go; all others stay, whatever they hold."""
+    ragged = Ragged.from_list(sequences)
+    assume(pad == pad or ragged.features is not None)  # there is no NaN among integers
+    kept = []
+    for sequence in ragged:
+        length = len(sequence)
+        while length and (sequence[length - 1] == pad).all():
+            length -= 1
+        kept.append(sequence[:length])
+    padded = ragged.to_dense(fill=pad)
+    padded = np.concatenate([padded, np.full((len(padded), more, *padded.shape[2:]), pad, padded.dtype)], axis=1)
+    before = padded.copy()
+    same(Ragged.from_dense(padded, pad_value=pad), kept)
+    np.testing.assert_array_equal(padded, before)
+
+
+@given(lists())
+def test_reverse_keeps_its_order_for_other_values(sequences):
+    """What the lengths say about the order is worked out once, and serves all values of these lengths."""
+    ragged = Ragged.from_list(sequences)
+    turned = ragged.reverse()
+    other = turned.with_values(2 * turned.values)
+    same(other.reverse(), [2 * sequence for sequence in ragged])
+    out = np.empty_like(ragged.values)
+    assert other.reverse(out=out).values is out
+    np.testing.assert_array_equal(out, 2 * ragged.values)
 
 
 @given(lists())

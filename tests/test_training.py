@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from elman.errors import DivergedError, UsageError
+from elman.ops.losses import CrossEntropy
 from elman.ragged import Ragged
-from elman.training import loop, progress
+from elman.training import loop, metrics, progress
+from elman.training import run as run_module
 from elman.training.batches import Batch, SequenceBatches
 from elman.training.callbacks import Callback
 from elman.training.history import History
-from elman.training.metrics import METRICS, Meter, accuracy
 from elman.training.optimizers import SGD, Adam
 from elman.training.seeds import Seeds, spawn
 
@@ -95,7 +96,7 @@ def test_evaluation_stops_where_asked():
 
 def test_without_clip_no_norm_is_computed_and_with_it_every_batch_is(monkeypatch):
     norms = []
-    monkeypatch.setattr(loop, "clip_global_norm", lambda parameters, clip: norms.append(clip) or 1.0)
+    monkeypatch.setattr(run_module, "clip_global_norm", lambda parameters, clip: norms.append(clip) or 1.0)
     loop.fit(Engine([1.0] * 3), Batches([True] * 3), SGD(0.1))
     assert norms == []
     loop.fit(Engine([1.0] * 3), Batches([True] * 3), SGD(0.1), clip=2.5)
@@ -103,7 +104,8 @@ def test_without_clip_no_norm_is_computed_and_with_it_every_batch_is(monkeypatch
 
 
 def test_metrics_are_gathered_over_the_epoch():
-    history = loop.fit(Engine([1.0] * 5), Batches([True] * 5), SGD(0.1), metrics=["accuracy"])
+    measures = metrics.get("accuracy", CrossEntropy())
+    history = loop.fit(Engine([1.0] * 5), Batches([True] * 5), SGD(0.1), metrics=measures)
     assert history.history["accuracy"] == [pytest.approx(2 / 5)]
 
 
@@ -335,23 +337,6 @@ class TestHistory:
         history = loop.fit(Engine([2.0]), Batches([True]), SGD(0.1))
         assert loop.fit(Engine([1.0]), Batches([True]), SGD(0.1), history=history) is history
         assert history.history["loss"] == [2.0, 1.0] and history.epoch == [0, 1]
-
-
-class TestMetrics:
-    def test_accuracy_of_classes_single_outputs_and_one_hot(self):
-        scores = np.array([[0.1, 0.9], [0.8, 0.3], [0.2, 0.7]])
-        assert accuracy(scores, np.array([1, 1, 1])).tolist() == [True, False, True]
-        assert accuracy(scores, np.eye(2)[[1, 1, 0]]).tolist() == [True, False, False]
-        single = np.array([[0.9], [0.1], [0.6]])
-        assert accuracy(single, np.array([[1.0], [1.0], [0.0]])).tolist() == [True, False, False]
-
-    def test_means_are_weighted_over_batches(self):
-        meter = Meter(["accuracy"])
-        scores = np.array([[0.1, 0.9], [0.8, 0.3]])
-        meter.observe(scores, np.array([1, 1]), np.array([3.0, 1.0]))
-        meter.observe(scores, np.array([0, 0]), None)
-        assert meter.results() == {"accuracy": pytest.approx((3 + 0 + 0 + 1) / 6)}
-        assert math.isnan(Meter(METRICS).results()["accuracy"])
 
 
 class Terminal(io.StringIO):

@@ -11,9 +11,9 @@ import pytest
 import elman
 from elman import layers
 from elman.engines.native import Engine
-from elman.training.batches import StreamBatches
 from elman.training.optimizers import Adam, clip_global_norm
 from elman.training.parameters import Parameters
+from elman.training.streams import StreamBatches
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {"rnn": layers.RNN, "lstm": layers.LSTM, "gru": layers.GRU}

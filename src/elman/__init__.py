@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from elman import cells, errors, inspection, layers, tasks, training
     from elman.errors import ElmanError
     from elman.model import Sequential
+    from elman.ops import losses
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
     from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
-    from elman.training import History
-
+    from elman.training import History, callbacks, metrics, optimizers, schedules
 # Public name -> (module, name in it); None stands for the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "BinaryAdder": ("elman.tasks", "BinaryAdder"),
@@ -33,11 +33,16 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Ragged": ("elman.ragged", "Ragged"),
     "Sequential": ("elman.model", "Sequential"),
     "Vocabulary": ("elman.tasks", "Vocabulary"),
+    "callbacks": ("elman.training.callbacks", None),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
     "inspection": ("elman.inspection", None),
     "layers": ("elman.layers", None),
     "load": ("elman.tasks", "load"),
+    "losses": ("elman.ops.losses", None),
+    "metrics": ("elman.training.metrics", None),
+    "optimizers": ("elman.training.optimizers", None),
+    "schedules": ("elman.training.schedules", None),
     "set_threads": ("elman.ops.core", "set_threads"),
     "show_config": ("elman.ops.core", "show_config"),
     "tasks": ("elman.tasks", None),
@@ -53,11 +58,16 @@ __all__ = [
     "Sequential",
     "Vocabulary",
     "__version__",
+    "callbacks",
     "cells",
     "errors",
     "inspection",
     "layers",
     "load",
+    "losses",
+    "metrics",
+    "optimizers",
+    "schedules",
     "set_threads",
     "show_config",
     "tasks",

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import UsageError, say
-from elman.layers import Layer, Recurrent
-from elman.ops.losses import FROM_LOGITS, LOSSES, LossFunction
+from elman.layers import Layer
+from elman.ops import losses
+from elman.ops.losses import Loss
+from elman.ops.losses.base import Result
 from elman.ops.workspace import Workspace, activate
 from elman.ragged import Ragged
 from elman.training.batches import Batch
 from elman.training.loop import Observe, State
 from elman.training.parameters import Parameters
 
-__all__ = ["Engine", "find_loss", "loss_layers"]
+__all__ = ["Engine", "loss_layers"]
 
 Array = NDArray[Any]
 Flow = Ragged | Array
@@ -40,7 +42,7 @@ class Engine:
     Args:
         layers: bound to `parameters`; one may stand twice.
         parameters: of these layers.
-        loss: a name of LOSSES, one of its functions, or None for an engine that only predicts.
+        loss: what `elman.losses.get` takes, or None for an engine that only predicts.
 
     Raises:
         UsageError: if the loss is unknown or does not fit the last layer.
@@ -54,12 +56,21 @@ class Engine:
         (5, 1)
     """
 
-    def __init__(self, layers: Sequence[Layer], parameters: Parameters, loss: str | LossFunction | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        parameters: Parameters,
+        loss: str | Mapping[str, Any] | Loss | None = None,
+    ) -> None:
         self.layers = tuple(layers)
         self.parameters = parameters
-        self.loss = None if loss is None else find_loss(loss)
+        self.loss = None if loss is None else losses.get(loss)
         # With cross-entropy the softmax of the last layer is part of the loss; everything below it is the same objects.
         self._loss_layers = self.layers if self.loss is None else loss_layers(self.layers, self.loss)
+        # The bound method: with tiny batches, looking `__call__` up is a tenth of what the loss costs.
+        self._compute = _no_loss if self.loss is None else self.loss.__call__
+        # Of labels nobody says which step they belong to, so that loss is given the sequences as they are.
+        self._of_sequences = self.loss is not None and self.loss.targets == "labels"
         grads = [parameters.grads_of(layer) for layer in self.layers]
         self._backward = list(zip(range(len(grads)), self._loss_layers, grads, strict=True))[::-1]
         self._local = _Local()
@@ -101,10 +112,10 @@ class Engine:
         with activate(workspace):
             workspace.begin()
             out, last, _ = self._run(self._loss_layers, batch.x, state, None, tape=False)
-            rows = out.values if isinstance(out, Ragged) else out
-            loss, weight, _ = self._loss()(rows, batch.target, weights=batch.weights, want_grad=False)
+            shown, target, weights = self._shown(out), self._shown(batch.target), self._shown(batch.weights)
+            loss, weight, _ = self._compute(shown, target, weights=weights, want_grad=False)
             if observe is not None:
-                observe(rows, batch.target, batch.weights)
+                observe(shown, target, weights)
             return loss, weight, _copied(last) if want_state else None
 
     def loss_and_gradients(
@@ -135,16 +146,11 @@ class Engine:
         with activate(workspace):
             workspace.begin()
             out, last, tapes = self._run(self._loss_layers, batch.x, state, rng, tape=True)
-            dy: Any
-            if isinstance(out, Ragged):
-                rows = out.values
-                loss, weight, d_rows = self._loss()(rows, batch.target, weights=batch.weights)
-                dy = out.with_values(d_rows)  # type: ignore[arg-type]  # a gradient was asked for
-            else:
-                rows = out
-                loss, weight, dy = self._loss()(rows, batch.target, weights=batch.weights)
+            shown, target, weights = self._shown(out), self._shown(batch.target), self._shown(batch.weights)
+            loss, weight, d_rows = self._compute(shown, target, weights=weights)
+            dy: Any = out.with_values(d_rows) if isinstance(out, Ragged) else d_rows  # type: ignore[arg-type]  # never None: it was asked for
             if observe is not None:
-                observe(rows, batch.target, batch.weights)
+                observe(shown, target, weights)
             self.parameters.grads.fill(0)
             for index, layer, grads in self._backward:
                 dy, _, _ = layer.backward(dy, tapes[index], grads, want_dx=index > 0)
@@ -168,10 +174,14 @@ class Engine:
             tapes.append(kept)
         return out, last, tapes
 
-    def _loss(self) -> LossFunction:
-        if self.loss is None:
-            raise UsageError(say("engine", "it has no loss", cure="Compile the model with one"))
-        return self.loss
+    def _shown(self, out: Any) -> Any:
+        """Give what loss and metrics see of outputs, targets, weights: rows, or sequences where targets are labels."""
+        return out.values if isinstance(out, Ragged) and not self._of_sequences else out
+
+
+def _no_loss(*_: Any, **__: Any) -> Result:
+    """Stand where the loss of an engine that only predicts would be."""
+    raise UsageError(say("engine", "it has no loss", cure="Compile the model with one"))
 
 
 def _copied(state: list[tuple[Array, ...]]) -> State:
@@ -179,47 +189,34 @@ def _copied(state: list[tuple[Array, ...]]) -> State:
     return tuple(tuple(part.copy() for part in parts) for parts in state)
 
 
-def find_loss(loss: str | LossFunction) -> LossFunction:
-    """Give the loss that a name stands for.
-
-    Args:
-        loss: a name of LOSSES, or one of its functions.
-
-    Raises:
-        UsageError: if there is no such loss.
-    """
-    found = LOSSES.get(loss) if isinstance(loss, str) else loss
-    if found is None or found not in LOSSES.values():
-        raise UsageError(say("compile", "there is no such loss", expected=f"one of {sorted(LOSSES)}", got=repr(loss)))
-    return found
-
-
-def loss_layers(layers: Sequence[Layer], loss: LossFunction) -> tuple[Layer, ...]:
+def loss_layers(layers: Sequence[Layer], loss: Loss) -> tuple[Layer, ...]:
     """Give the layers whose output the loss takes: a softmax before cross-entropy is set aside.
 
     Args:
         layers: of the model.
-        loss: from `find_loss`.
+        loss: of the model.
 
     Raises:
         UsageError: if the loss takes logits and the last layer gives something else.
     """
     last = layers[-1]
-    if loss not in FROM_LOGITS:
+    if loss.activation is None:
         return tuple(layers)
     activation = getattr(last, "activation", None)
-    if isinstance(last, Recurrent) or activation not in (None, "softmax"):
-        got = f"the last layer '{last.name}' ({type(last).__name__}" + (f", {activation})" if activation else ")")
-        cure = "End with Dense(n_classes), or Dense(n_classes, activation='softmax')"
-        raise UsageError(
-            say(
-                "compile",
-                "cross-entropy takes logits or softmax",
-                expected="no activation or softmax",
-                got=got,
-                cure=cure,
-            )
-        )
+    if last.state_sizes() or activation not in (None, loss.activation):
+        raise UsageError(_no_logits(last, activation, loss))
     if activation is None:
         return tuple(layers)
-    return (*layers[:-1], last.logits())  # type: ignore[attr-defined]  # Dense is the layer with a softmax
+    return (*layers[:-1], last.logits())  # type: ignore[attr-defined]  # Dense is the layer with such an activation
+
+
+def _no_logits(last: Layer, activation: str | None, loss: Loss) -> str:
+    """Say that a last layer gives no logits, and what would."""
+    who = {"binary": "binary cross-entropy", "labels": "ctc"}.get(loss.targets, "cross-entropy")
+    units = {"binary": "1", "labels": "n_labels + 1"}.get(loss.targets, "n_classes")
+    cure = f"End with Dense({units}), or Dense({units}, activation='{loss.activation}')"
+    if loss.targets == "class" and activation == "sigmoid":
+        cure += "; for one output that says yes or no take loss='binary_crossentropy'"
+    got = f"the last layer '{last.name}' ({type(last).__name__}" + (f", {activation})" if activation else ")")
+    expected = f"no activation or {loss.activation}"
+    return say("compile", f"{who} takes logits or {loss.activation}", expected=expected, got=got, cure=cure)

@@ -8,44 +8,82 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from elman.errors import UsageError, say
+from elman.errors import say
+from elman.layers.attention_pooling import AttentionPooling
 from elman.layers.base import Layer
+from elman.layers.bidirectional import Bidirectional
 from elman.layers.dense import Dense
+from elman.layers.dropout import Dropout, SpatialDropout1D
 from elman.layers.embedding import Embedding
+from elman.layers.norm import LayerNorm, LayerNormalization
+from elman.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, Pooling
 from elman.layers.recurrent import GRU, LSTM, RNN, Recurrent, SimpleRNN
-from elman.layers.stack import check_stack
+from elman.layers.registry import LAYERS, from_config
+from elman.layers.repeat import RepeatVector
+from elman.layers.residual import Residual
+from elman.layers.stack import check_carry, check_stack
+from elman.layers.wrapper import Wrapper
 
 __all__ = [
     "GRU",
     "LAYERS",
     "LSTM",
     "RNN",
+    "AttentionPooling",
+    "Bidirectional",
     "Dense",
+    "Dropout",
     "Embedding",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "Layer",
+    "LayerNorm",
+    "LayerNormalization",
+    "Pooling",
     "Recurrent",
+    "RepeatVector",
+    "Residual",
     "SimpleRNN",
+    "SpatialDropout1D",
+    "Wrapper",
+    "check_carry",
     "check_stack",
     "from_config",
 ]
 
-LAYERS: dict[str, type[Layer]] = {layer.type_name(): layer for layer in (Embedding, RNN, LSTM, GRU, Dense)}
+LAYERS |= {
+    layer.type_name(): layer
+    for layer in (
+        Embedding,
+        RNN,
+        LSTM,
+        GRU,
+        Bidirectional,
+        Dense,
+        Dropout,
+        LayerNorm,
+        Residual,
+        Pooling,
+        AttentionPooling,
+        RepeatVector,
+    )
+}
+
+# Layers of Keras that nothing here needs, and what is done instead.
+_NOT_NEEDED = {
+    "Masking": "Sequences have the lengths they have: give a list of arrays, a Ragged, lengths= or pad_value=.",
+    "TimeDistributed": "Dense, Dropout and LayerNorm act on every step of a sequence by themselves.",
+    "Input": "Leave it out: sizes are found in the first data, or given to model.build(input_size).",
+    "InputLayer": "Leave it out: sizes are found in the first data, or given to model.build(input_size).",
+    "Flatten": "To make one row of a sequence use Pooling, AttentionPooling or return_sequences=False.",
+    "Activation": "Give activation= to the layer before it, such as Dense(64, activation='tanh').",
+}
 
 
-def from_config(config: Mapping[str, Any]) -> Layer:
-    """Make a layer from what its `config()` gave.
-
-    Args:
-        config: "type" and the options by name.
-
-    Raises:
-        UsageError: if the type or an option is unknown, or an option out of its bounds.
-    """
-    kind = config.get("type")
-    if not isinstance(kind, str) or kind not in LAYERS:
-        expected = "one of " + ", ".join(map(repr, LAYERS))
-        raise UsageError(say("layer", "unknown type", expected=expected, got=repr(kind)))
-    return LAYERS[kind].from_config(config)
+def __getattr__(name: str) -> Any:
+    cure = _NOT_NEEDED.get(name)
+    if cure is None:
+        raise AttributeError(f"module 'elman.layers' has no attribute {name!r}")
+    raise AttributeError(say("elman.layers", f"there is no {name}, nor a need for it", cure=cure), name=name)

@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 import msgspec
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import NotFittedError, UsageError, say
 from elman.files.plain import Refusal, refusal
+from elman.ops import kernels
+from elman.ops.kernels import Kernel
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -60,12 +62,14 @@ class Layer:
     """
 
     Config: ClassVar[type[LayerConfig]]
-    causal: ClassVar[bool] = True  #: whether step t depends on steps up to t only
-    needs_sequences: ClassVar[bool] = False  #: whether (B, F) rows are refused as input
-    takes_ids: ClassVar[bool] = False  #: whether token ids may come in
-    needs_ids: ClassVar[bool] = False  #: whether nothing but token ids may come in
+    causal: bool = True  #: whether step t depends on steps up to t only
+    needs_sequences: bool = False  #: whether (B, F) rows are refused as input
+    needs_rows: bool = False  #: whether sequences are refused as input
+    takes_ids: bool = False  #: whether token ids may come in
+    needs_ids: bool = False  #: whether nothing but token ids may come in
 
     vocab_size: int | None = None  #: how many token ids it knows by its options
+    makes_steps: int | None = None  #: how many steps it makes of one row, if it does
     name: str | None
     weights: Weights
     built: bool
@@ -90,6 +94,11 @@ class Layer:
         """How messages call the layer, such as "LSTM 'encoder'"."""
         return type(self).__name__ + (f" '{self.name}'" if self.name else "")
 
+    @property
+    def kind(self) -> str:
+        """What the layer is in a word, such as "LSTM" or "Bidirectional(LSTM)"."""
+        return type(self).__name__
+
     def config(self) -> dict[str, Any]:
         """Give type, name and options as plain values, from which `from_config` makes the layer again."""
         fields = self.Config.__struct_fields__
@@ -107,13 +116,38 @@ class Layer:
         """
         return cls(**msgspec.structs.asdict(check_options(cls.Config, config)))
 
+    def state_sizes(self) -> tuple[int, ...]:
+        """Give the width of every part of the state, such as (H, H) for an LSTM; () without state."""
+        # Until recurrent layers say it themselves: every part of a cell's state is as wide as the layer.
+        cell = getattr(self, "cell", None)
+        return () if cell is None else (self.output_size(1),) * len(cell.states)
+
+    def check_input(self, input_size: int, *, sequences: bool) -> None:
+        """Refuse input that fits the layer's kind but not its options; see `check_stack`.
+
+        Args:
+            input_size: features that come in, or the number of token ids.
+            sequences: whether sequences come in, rather than one row per sequence.
+
+        Raises:
+            UsageError: naming what does not fit and what to change.
+        """
+
     def kept_per_step(self, input_size: int) -> int:
-        """Count the numbers that training holds for every step of this layer, tape and gradients.
+        """Count the numbers that training holds for every step that comes in, tape and gradients.
 
         Args:
             input_size: features that come in.
         """
         return 2 * self.output_size(input_size)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code runs the layer; see `Sequential.explain`.
+
+        Args:
+            dtype: of the model.
+        """
+        return kernels.ARITHMETIC
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shape of every parameter by name.

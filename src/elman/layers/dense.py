@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform
-from elman.ops import linear
+from elman.ops import kernels, linear
+from elman.ops.kernels import Kernel
 from elman.ragged import Ragged
 
 __all__ = ["Dense", "DenseTape"]
@@ -56,6 +58,10 @@ class Dense(Layer):
 
     def __init__(self, units: int, *, activation: str | None = None, name: str | None = None) -> None:
         super().__init__(units=units, activation=activation, name=name)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code runs the row-wise product."""
+        return kernels.of_product(dtype)
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shapes of weight (O, I) and bias (O,)."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from elman.layers.base import Array, Layer, LayerConfig, Size, State
-from elman.ops import embedding
+from elman.ops import embedding, kernels
+from elman.ops.kernels import Kernel
 from elman.ragged import Ragged
 
 __all__ = ["Embedding", "EmbeddingTape"]
@@ -60,6 +62,10 @@ class Embedding(Layer):
 
     def __init__(self, vocab_size: int, units: int, *, name: str | None = None) -> None:
         super().__init__(vocab_size=vocab_size, units=units, name=name)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code runs the lookup."""
+        return kernels.of_lookup(dtype)
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shape of weight (V, F); V is the layer's own."""

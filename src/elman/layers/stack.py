@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from elman.errors import UsageError, say
 from elman.layers.base import Ends, Layer
 
-__all__ = ["Ends", "check_stack"]
+__all__ = ["Ends", "check_carry", "check_stack"]
 
 
 def check_stack(layers: Sequence[Layer], *, input_size: int, ids: bool) -> Ends:
@@ -38,9 +38,32 @@ def check_stack(layers: Sequence[Layer], *, input_size: int, ids: bool) -> Ends:
             cure = f"Set return_sequences=True on {who}."
             got = f"one row per sequence from {who}"
             raise UsageError(say(layer.title, "needs sequences", expected="one row per step", got=got, cure=cure))
+        if layer.needs_rows and sequences:
+            who = "the input" if before is None else before.title
+            cure = "Set return_sequences=False on the layer before it, or put a Pooling layer there."
+            got = f"sequences from {who}"
+            raise UsageError(say(layer.title, "needs one row per sequence", expected="rows", got=got, cure=cure))
+        layer.check_input(size, sequences=sequences)
         if ids and layer.vocab_size is not None and size > layer.vocab_size:
             wrong = "knows fewer token ids than come in"
             raise UsageError(say(layer.title, wrong, expected=f"at most {layer.vocab_size}", got=size))
         sequences = layer.gives_sequences(sequences)
         size, ids, before = layer.output_size(size), False, layer
     return Ends(size, sequences)
+
+
+def check_carry(layers: Sequence[Layer], *, where: str) -> None:
+    """Refuse to go on step by step, or window by window, through a layer that needs whole sequences.
+
+    Args:
+        layers: of a model.
+        where: who asks, for messages.
+
+    Raises:
+        UsageError: naming the first layer that is not causal.
+    """
+    for layer in layers:
+        if not layer.causal:
+            wrong = f"{layer.title} ({layer.kind}) needs whole sequences, so no state can be carried through it"
+            cure = "Give whole sequences at once, or take a model of layers that look back only."
+            raise UsageError(say(where, wrong, expected="layers that look back only", cure=cure))

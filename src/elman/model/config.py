@@ -18,11 +18,11 @@ InputSize = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
 
 
 class CompileConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How a model is trained."""
+    """How a model is trained; losses and metrics without options are their names."""
 
-    loss: str
+    loss: str | dict[str, Any]
     optimizer: dict[str, Any]
-    metrics: Annotated[list[str], msgspec.Meta(max_length=100)] = []
+    metrics: Annotated[list[str | dict[str, Any]], msgspec.Meta(max_length=100)] = []
     clip: float | None = None
 
 

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import DataError, DataTypeError, UsageError, say
-from elman.layers import Layer, Recurrent, check_stack
+from elman.layers import Layer, check_stack
 from elman.model.foundation import Foundation
-from elman.ops.losses import CLASS_TARGETS
 from elman.ragged import Ragged, Restore, as_ragged, refuse_masked
 from elman.training.batches import SequenceBatches, part_of
 from elman.training.loop import State
 from elman.training.targets import TargetForm, as_target, as_weights
 
-__all__ = ["Data", "at_once", "checked_state", "read_data", "read_input", "split"]
+__all__ = ["Data", "at_once", "checked_state", "own_steps", "read_data", "read_input", "split"]
 
 Array = NDArray[Any]
 
@@ -31,16 +30,17 @@ class Data(NamedTuple):
 
     Attributes:
         x: the input.
-        target: (M,) or (M, K), one row per step or per sequence.
-        weights: (M,) or None.
+        target: (M,) or (M, K), one row per step or per sequence; or a Ragged of labels, or of the steps that
+            the model makes of its own.
+        weights: (M,), or a Ragged like the target, or None.
         per_step: which of the two.
         input_size: features of a step, or the number of token ids.
         ids: whether x is token ids; None where a built model leaves it open.
     """
 
     x: Ragged
-    target: Array
-    weights: Array | None
+    target: Array | Ragged
+    weights: Array | Ragged | None
     per_step: bool
     input_size: int
     ids: bool | None
@@ -51,12 +51,15 @@ class Data(NamedTuple):
         weights = None if self.weights is None else self.weights[rows]
         return self._replace(x=part_of(self.x, start, stop), target=self.target[rows], weights=weights)
 
-    def batches(self, batch_size: int | None, shuffle: np.random.Generator | None = None) -> SequenceBatches:
-        """Cut into batches; None takes as many sequences at once as are good for speed."""
-        size = at_once(self.x) if batch_size is None else batch_size
-        return SequenceBatches(
-            self.x, self.target, self.weights, batch_size=size, per_step=self.per_step, shuffle=shuffle
-        )
+    def batches(self, batch_size: int | None, **options: Any) -> SequenceBatches:
+        """Cut into batches.
+
+        Args:
+            batch_size: None takes as many sequences at once as are good for speed, or as go into a token_budget.
+            options: of `SequenceBatches`.
+        """
+        size = at_once(self.x) if batch_size is None and options.get("token_budget") is None else batch_size
+        return SequenceBatches(self.x, self.target, self.weights, batch_size=size, per_step=self.per_step, **options)
 
 
 def at_once(x: Ragged) -> int:
@@ -86,7 +89,13 @@ def split(data: Data, share: float) -> tuple[Data, Data]:
 
 
 def read_input(
-    model: Foundation, x: Any, *, where: str, lengths: ArrayLike | None = None, like: Data | None = None
+    model: Foundation,
+    x: Any,
+    *,
+    where: str,
+    lengths: ArrayLike | None = None,
+    pad_value: float | None = None,
+    like: Data | None = None,
 ) -> tuple[Ragged, Restore]:
     """Check sequences against what a model takes.
 
@@ -95,6 +104,7 @@ def read_input(
         x: as users give it.
         where: who asks, for messages.
         lengths: (B,) how many steps count, if x is padded.
+        pad_value: what stands past the end, if x is padded.
         like: data that a model not yet built will be built for.
 
     Raises:
@@ -110,6 +120,7 @@ def read_input(
         features=None if first.needs_ids else size,
         vocab_size=(first.vocab_size if size is None else size) if tokens else None,
         lengths=lengths,
+        pad_value=pad_value,
     )
 
 
@@ -120,6 +131,7 @@ def read_data(
     *,
     where: str,
     lengths: ArrayLike | None = None,
+    pad_value: float | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
     like: Data | None = None,
@@ -132,6 +144,7 @@ def read_data(
         y: likewise.
         where: who asks, for messages.
         lengths: (B,) how many steps count, if x is padded.
+        pad_value: what stands past the end, if x is padded; targets per step are cut like x.
         sample_weight: (B,), or one per step.
         class_weight: class -> weight.
         like: data that a model not yet built will be built for.
@@ -140,17 +153,39 @@ def read_data(
         DataError, DataTypeError: if the data is not accepted.
         UsageError: if the layers do not fit the data.
     """
-    batch, _ = read_input(model, x, where=where, lengths=lengths, like=like)
+    batch, _ = read_input(model, x, where=where, lengths=lengths, pad_value=pad_value, like=like)
     ids = batch.features is None
     size = model.input_size if like is None else like.input_size
     if size is None:
         size = batch.features or model.layers[0].vocab_size or int(batch.values.max(initial=0)) + 1
     ends = check_stack(model.layers, input_size=size, ids=ids)
-    form = TargetForm(ends.size, ends.sequences, model.loss in CLASS_TARGETS, model.dtype)
-    padded = None if lengths is None else np.shape(x)[1]
+    form = TargetForm.of(model.loss, ends, model.dtype, where)
+    made = own_steps(model.layers)
+    if made is not None and form.per_step:
+        # The targets' steps are not those of x, so they go with the sequences.
+        steps = np.full(len(batch), made, np.int64)
+        many = Ragged.trusted(np.empty((len(batch) * made, 0)), steps)
+        target = as_target(y, x=many, form=form, where=where)
+        weights = as_weights(sample_weight, class_weight, x=many, target=target, form=form, where=where)
+        rows = many.with_values(target)  # type: ignore[arg-type]  # labels have no row per step
+        each = None if weights is None else many.with_values(weights)
+        return Data(batch, rows, each, False, size, model.ids if model.built else ids)
+    padded = np.shape(x)[1] if lengths is not None or pad_value is not None else None
     target = as_target(y, x=batch, form=form, where=where, padded=padded)
     weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where, padded=padded)
     return Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
+
+
+def own_steps(layers: tuple[Layer, ...]) -> int | None:
+    """Give how many steps of its own a model makes, or None where a step that comes out is one that came in.
+
+    Args:
+        layers: of the model.
+    """
+    made: int | None = None
+    for layer in layers:
+        made = layer.makes_steps or made
+    return made
 
 
 def checked_state(
@@ -175,15 +210,21 @@ def checked_state(
         raise UsageError(say(where, "state does not fit", expected=expected, got=got))
     checked: list[tuple[Array, ...]] = []
     for layer, parts in zip(layers, state, strict=True):
-        shapes = [(n_sequences, layer.units)] * len(layer.cell.states) if isinstance(layer, Recurrent) else []
+        shapes = [(n_sequences, size) for size in layer.state_sizes()]
         name = f"the state of layer '{layer.name}'"
         if not isinstance(parts, tuple | list):
             expected = f"a tuple of {len(shapes)} arrays"
             raise UsageError(say(where, f"{name} is no tuple", expected=expected, got=type(parts).__name__))
         arrays = tuple(_state_array(part, name, dtype, where) for part in parts)
-        if [array.shape for array in arrays] != shapes:
-            got = str([array.shape for array in arrays])
-            raise UsageError(say(where, f"{name} does not fit", expected=str(shapes), got=got))
+        found = [array.shape for array in arrays]
+        if found != shapes:
+            n_found = {shape[0] if shape else 1 for shape in found}
+            if [shape[1:] for shape in found] == [shape[1:] for shape in shapes] and len(n_found) == 1:
+                wrong = f"{name} is that of {n_found.pop()} sequences, and x has {n_sequences}"
+                cure = "A state goes with its sequences: give one row each, or leave it out to begin with zeros."
+            else:
+                wrong, cure = f"{name} does not fit", None
+            raise UsageError(say(where, wrong, expected=str(shapes), got=str(found), cure=cure))
         checked.append(arrays)
     return tuple(checked)
 

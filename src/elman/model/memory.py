@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from elman.errors import ResourceError, say
 from elman.layers import Layer
 
-__all__ = ["batch_bytes", "check_memory", "machine_bytes"]
+__all__ = ["batch_bytes", "check_memory", "machine_bytes", "walk"]
 
 # From here on it is worth a line: a whole gigabyte for one batch.
 _WORTH_SAYING = 2**30
 
 
-def batch_bytes(layers: Sequence[Layer], *, input_size: int, n_steps: int, itemsize: int) -> int:
+def batch_bytes(
+    layers: Sequence[Layer], *, input_size: int, n_steps: int, itemsize: int, n_sequences: int | None = None
+) -> int:
     """Estimate the bytes that forward and backward hold for a batch, the weights not counted.
 
     Args:
@@ -28,17 +30,38 @@ def batch_bytes(layers: Sequence[Layer], *, input_size: int, n_steps: int, items
         input_size: features that come in, or the number of token ids.
         n_steps: sum of the lengths of the batch's sequences.
         itemsize: bytes of a number.
+        n_sequences: how many sequences these are; needed to count layers that work on one row per sequence as such,
+            or make steps of their own.
 
     Example:
         >>> from elman import layers
         >>> batch_bytes([layers.LSTM(256)], input_size=64, n_steps=100_000, itemsize=4)
         1049600000
     """
-    per_step, size = 0, input_size
+    walked = walk(layers, input_size=input_size, n_steps=n_steps, n_sequences=n_sequences)
+    return sum(rows * layer.kept_per_step(size) for layer, size, rows in walked) * itemsize
+
+
+def walk(
+    layers: Sequence[Layer], *, input_size: int, n_steps: int, n_sequences: int | None
+) -> Iterator[tuple[Layer, int, int]]:
+    """Go through layers with what comes into each: how many features, and how many rows.
+
+    Args:
+        layers: of the model.
+        input_size: features that come in, or the number of token ids.
+        n_steps: rows that come in.
+        n_sequences: how many sequences they are; None takes all layers to see every step.
+    """
+    rows, size, sequences = n_steps, input_size, True
     for layer in layers:
-        per_step += layer.kept_per_step(size)
-        size = layer.output_size(size)
-    return per_step * n_steps * itemsize
+        yield layer, size, rows
+        size, sequences = layer.output_size(size), layer.gives_sequences(sequences)
+        if n_sequences is not None:
+            if not sequences:
+                rows = n_sequences
+            elif layer.makes_steps is not None:
+                rows = n_sequences * layer.makes_steps
 
 
 def machine_bytes() -> int:
@@ -73,8 +96,9 @@ def check_memory(
     Raises:
         ResourceError: if the batch needs more than the whole machine; nothing has been allocated.
     """
-    n_steps = int(np.sort(lengths)[-batch_size:].sum())
-    need, limit = batch_bytes(layers, input_size=input_size, n_steps=n_steps, itemsize=itemsize), machine_bytes()
+    longest = np.sort(lengths)[-batch_size:]
+    n_steps, limit = int(longest.sum()), machine_bytes()
+    need = batch_bytes(layers, input_size=input_size, n_steps=n_steps, itemsize=itemsize, n_sequences=len(longest))
     if need > limit:
         wrong = f"a batch of {n_steps:,} steps needs {need / 1e9:.1f} GB"
         raise ResourceError(say("fit", wrong, expected=f"at most the {limit / 1e9:.1f} GB of this machine", cure=cure))

@@ -10,15 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import DivergedError, UsageError, say
-from elman.model.data import Data, at_once, checked_state, read_data, read_input, split
-from elman.model.foundation import Foundation
+from elman.layers import check_carry
+from elman.model.data import Data, checked_state, read_data, split
 from elman.model.memory import check_memory
-from elman.ragged import Ragged
+from elman.model.prediction import Prediction
 from elman.training import loop, progress
-from elman.training.batches import Batch, check_count, part_of
-from elman.training.callbacks import Callback, check_callbacks
+from elman.training.batches import Batch
+from elman.training.callbacks import Callback
+from elman.training.course import Course
 from elman.training.history import History
 from elman.training.optimizers import clip_global_norm
+from elman.training.run import OnNonfinite, check_on_nonfinite
 from elman.training.seeds import Seed, spawn
 
 __all__ = ["Sequential"]
@@ -27,7 +29,7 @@ Array = NDArray[Any]
 State = loop.State
 
 
-class Sequential(Foundation):
+class Sequential(Prediction):
     """A stack of layers that can be trained, asked, looked at and saved.
 
     Sequences may have any lengths: x is (batch, steps, features) numbers, (batch, steps) token ids, a
@@ -43,6 +45,7 @@ class Sequential(Foundation):
         optimizer: from `compile`, or None.
         parameters: once built; the flat arrays that layers have views of.
         history: of the last `fit`, or None.
+        stop_training: set to True by a callback, it ends training after the epoch.
 
     Raises:
         UsageError: if there is no layer, or two share a name, or dtype is another.
@@ -59,41 +62,57 @@ class Sequential(Foundation):
         (64, 1)
     """
 
+    stop_training = False
+
     def fit(
         self,
         x: Any,
         y: Any,
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         epochs: int = 1,
         validation_split: float = 0.0,
         validation_data: Sequence[Any] | None = None,
         shuffle: bool = True,
+        bucket_by_length: bool = False,
+        token_budget: int | None = None,
+        carry_state: bool = False,
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
         lengths: ArrayLike | None = None,
+        pad_value: float | None = None,
         callbacks: Sequence[Callback] | None = None,
         verbose: progress.Verbose = "auto",
         rng: Seed = None,
         history: History | None = None,
+        on_nonfinite: OnNonfinite = "raise",
     ) -> History:
         """Train.
 
         Args:
             x: sequences.
             y: targets, one per step or one per sequence as the last layer gives.
-            batch_size: sequences per step of training.
+            batch_size: sequences per step of training; 32 if None, or any number where there is a token_budget.
             epochs: how often to go through the data.
             validation_split: the share at the end of the data that is kept for validation.
             validation_data: (x, y) or (x, y, sample_weight).
             shuffle: whether every epoch has its own order.
+            bucket_by_length: whether sequences of similar lengths come together in a batch.
+            token_budget: greatest number of steps in a batch, which then holds as many sequences as go into it.
+            carry_state: whether sequence i of a batch goes on where sequence i of the batch before it ended, as Keras's
+                stateful layers do: the order is kept, the state begins anew with every epoch, and gradients end at
+                the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
+                data are gone through likewise.
             sample_weight: (batch,), or one per step.
             class_weight: class -> weight.
             lengths: (batch,) how many steps count, if x is padded.
+            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
             callbacks: hear of batches, epochs and interruptions.
             verbose: 0 silent, "auto" or 1 progress, 2 one line per epoch.
             rng: one seed for first weights, order and dropout.
             history: to be continued; a new one if None.
+            on_nonfinite: what to do about a loss or gradient that is not finite: "raise"; "skip" the batch and count it
+                in the history; "rollback" to the last finite epoch with half the learning rate, three times at most.
 
         Returns:
             The history of losses and metrics.
@@ -105,74 +124,71 @@ class Sequential(Foundation):
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
-        self._compiled("fit")
-        check_count("epochs", epochs)
-        check_count("batch_size", batch_size)
-        _check_history(history)
-        seeds, callbacks, shown = spawn(rng), check_callbacks(callbacks), progress.make(verbose)
+        optimizer = self._compiled("fit")
+        course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
+        check_on_nonfinite(on_nonfinite, optimizer)
+        if carry_state:
+            check_carry(self.layers, where="fit, carry_state")
+        if batch_size is None and token_budget is None:
+            batch_size = 32
+        seeds = spawn(rng)
         data = read_data(
-            self, x, y, where="fit", lengths=lengths, sample_weight=sample_weight, class_weight=class_weight
+            self,
+            x,
+            y,
+            where="fit",
+            lengths=lengths,
+            pad_value=pad_value,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
         held_out: Data | None = None
         if validation_data is not None:
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
-                raise UsageError(
-                    say(
-                        "fit",
-                        "validation_data is no (x, y) or (x, y, sample_weight)",
-                        got=type(validation_data).__name__,
-                    )
-                )
+                wrong = "validation_data is no (x, y) or (x, y, sample_weight)"
+                raise UsageError(say("fit", wrong, got=type(validation_data).__name__))
             held_out = read_data(
                 self,
                 *validation_data[:2],
                 where="fit, validation_data",
+                pad_value=pad_value,
                 sample_weight=validation_data[2] if len(validation_data) == 3 else None,
                 like=data,
             )
         elif validation_split:
             data, held_out = split(data, validation_split)
+        batches = data.batches(
+            batch_size,
+            shuffle=seeds.shuffle if shuffle and not carry_state else None,
+            bucket_by_length=bucket_by_length,
+            token_budget=token_budget,
+            carry_state=carry_state,
+        )
+        validation = None
+        if held_out is not None:
+            validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
         check_memory(
             self.layers,
             input_size=data.input_size,
             lengths=data.x.lengths,
-            batch_size=batch_size,
+            batch_size=batches.most_sequences,
             itemsize=self.dtype.itemsize,
             quiet=verbose == 0,
         )
         if not self.built:
             self._build(data.input_size, data.ids, seeds.init)
-        return self.fit_batches(
-            data.batches(batch_size, seeds.shuffle if shuffle else None),
-            epochs=epochs,
-            validation=None if held_out is None else held_out.batches(None),
-            callbacks=callbacks,
-            verbose=shown,
-            rng=seeds.dropout,
-            history=history,
-        )
+        return self._train(batches, validation, course, seeds.dropout)
 
     def fit_batches(
-        self,
-        batches: loop.Batches,
-        *,
-        epochs: int = 1,
-        validation: loop.Batches | None = None,
-        callbacks: Sequence[Callback] | None = None,
-        verbose: progress.Verbose = "auto",
-        rng: Seed = None,
-        history: History | None = None,
+        self, batches: loop.Batches, *, validation: loop.Batches | None = None, rng: Seed = None, **course: Any
     ) -> History:
         """Train on ready batches, such as `StreamBatches`; the model must be built.
 
         Args:
             batches: every `iter` is one epoch.
-            epochs: how many.
             validation: evaluated after each epoch.
-            callbacks: hear of batches, epochs and interruptions.
-            verbose: 0 silent, "auto" or 1 progress, 2 one line per epoch.
             rng: a seed (its child for dropout is used), or a Generator to draw from.
-            history: to be continued; a new one if None.
+            course: epochs, callbacks, verbose, history and on_nonfinite, as in `fit`.
 
         Returns:
             The history of losses and metrics.
@@ -180,152 +196,43 @@ class Sequential(Foundation):
         Raises:
             UsageError, DivergedError, Interrupted: as in `fit`.
         """
-        optimizer = self._compiled("fit")
-        engine = self._engine_for("fit")
-        check_count("epochs", epochs)
-        _check_history(history)
-        callbacks, shown = check_callbacks(callbacks), progress.make(verbose)
+        self._compiled("fit")
+        self._engine_for("fit")
+        if batches.carries_state:
+            check_carry(self.layers, where="fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
+        return self._train(batches, validation, Course(**course), draws)
+
+    def _train(
+        self,
+        batches: loop.Batches,
+        validation: loop.Batches | None,
+        course: Course,
+        rng: np.random.Generator,
+    ) -> History:
+        """Run the loop for a model that is built."""
+        engine = self._engine_for("fit")
 
         def validate(stopped: Any) -> dict[str, float]:
             figures = loop.evaluate(engine, validation or (), metrics=self.metrics, stopped=stopped)
             return {f"val_{name}": value for name, value in figures.items() if name != "weight"}
 
-        self.history = History() if history is None else history
+        self.history = History() if course.history is None else course.history
         return loop.fit(
             engine,
             batches,
-            optimizer,
-            epochs=epochs,
+            self._compiled("fit"),
+            epochs=course.epochs,
             clip=self.clip,
-            callbacks=callbacks,
+            callbacks=course.callbacks or (),
             validate=None if validation is None else validate,
             metrics=self.metrics,
-            progress=shown,
-            rng=draws,
+            progress=progress.make(course.verbose),
+            rng=rng,
             history=self.history,
+            on_nonfinite=course.on_nonfinite,
+            model=self,
         )
-
-    def evaluate(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        batch_size: int | None = None,
-        sample_weight: Any = None,
-        lengths: ArrayLike | None = None,
-        return_dict: bool = False,
-    ) -> float | list[float] | dict[str, float]:
-        """Compute the mean loss over all targets.
-
-        Args:
-            x: sequences.
-            y: targets.
-            batch_size: sequences at once; chosen for speed if None.
-            sample_weight: (batch,), or one per step.
-            lengths: (batch,) how many steps count, if x is padded.
-            return_dict: whether figures come by name.
-
-        Returns:
-            The loss; [loss, accuracy] where the model has that metric; a dict if asked.
-
-        Raises:
-            NotFittedError: if the model is not built.
-            DataError: if the data does not fit.
-        """
-        self._compiled("evaluate")
-        self._engine_for("evaluate")
-        data = read_data(self, x, y, where="evaluate", lengths=lengths, sample_weight=sample_weight)
-        figures = self.evaluate_batches(data.batches(batch_size))
-        del figures["weight"]
-        if return_dict:
-            return figures
-        return figures["loss"] if len(figures) == 1 else list(figures.values())
-
-    def evaluate_batches(self, batches: loop.Batches) -> dict[str, float]:
-        """Compute the mean loss over ready batches, carrying the state where they do.
-
-        Args:
-            batches: gone through once.
-
-        Returns:
-            "loss", "weight" (the sum of the weights of all targets) and the metrics.
-        """
-        self._compiled("evaluate")
-        return loop.evaluate(self._engine_for("evaluate"), batches, metrics=self.metrics)
-
-    def predict(
-        self,
-        x: Any,
-        *,
-        batch_size: int | None = None,
-        state: State | None = None,
-        return_state: bool = False,
-        lengths: ArrayLike | None = None,
-    ) -> Any:
-        """Give what the last layer gives.
-
-        Args:
-            x: sequences.
-            batch_size: sequences at once; chosen for speed if None.
-            state: where every layer begins: a tuple over the layers, as `return_state` gave it.
-            return_state: whether the last state is wanted as well.
-            lengths: (batch,) how many steps count, if x is padded.
-
-        Returns:
-            One output per step in the form of x (array, list or Ragged), or an array (batch, outputs);
-            with `return_state` a pair of that and the state.
-
-        Raises:
-            NotFittedError: if the model is not built.
-            DataError: if x does not fit.
-        """
-        engine = self._engine_for("predict")
-        batch, restore = read_input(self, x, where="predict", lengths=lengths)
-        if state is not None:
-            state = checked_state(self.layers, state, n_sequences=len(batch), dtype=self.dtype, where="predict")
-        if batch_size is not None:
-            check_count("batch_size", batch_size)
-        size = at_once(batch) if batch_size is None else int(batch_size)
-        outs: list[Any] = []
-        lasts: list[State] = []
-        for start in range(0, len(batch), size):
-            stop = min(start + size, len(batch))
-            begin = None if state is None else tuple(tuple(part[start:stop] for part in parts) for parts in state)
-            out, last = engine.forward(part_of(batch, start, stop), state=begin)
-            outs.append(out.values if isinstance(out, Ragged) else out)
-            lasts.append(last)
-        rows = outs[0] if len(outs) == 1 else np.concatenate(outs)
-        given = restore(batch.with_values(rows) if isinstance(out, Ragged) else rows)
-        if not return_state:
-            return given
-        joined = tuple(
-            tuple(np.concatenate(parts) for parts in zip(*layer, strict=True)) for layer in zip(*lasts, strict=True)
-        )
-        return given, joined
-
-    def step(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
-        """Run one sequence on from a state and give the last output: what sampling does.
-
-        Args:
-            x: (steps,) token ids or (steps, features) numbers, at least one step.
-            state: as the step before gave it; zeros if None.
-
-        Returns:
-            The output of the last step (K,), and the state.
-
-        Raises:
-            NotFittedError: if the model is not built.
-            DataError: if x does not fit.
-        """
-        engine = self._engine_for("step")
-        batch, _ = read_input(self, np.asarray(x)[None], where="step")
-        if batch.n_steps == 0:
-            raise UsageError(say("step", "x has no steps", expected="at least one"))
-        if state is not None:
-            state = checked_state(self.layers, state, n_sequences=1, dtype=self.dtype, where="step")
-        out, last = engine.forward(batch, state=state)
-        return (out.values[-1] if isinstance(out, Ragged) else out[-1]), last
 
     def train_on_batch(
         self, x: Any, y: Any, *, sample_weight: Any = None, class_weight: Mapping[int, float] | None = None
@@ -359,7 +266,14 @@ class Sequential(Foundation):
         return loss
 
     def gradients(
-        self, x: Any, y: Any, *, state: State | None = None, sample_weight: Any = None, lengths: ArrayLike | None = None
+        self,
+        x: Any,
+        y: Any,
+        *,
+        state: State | None = None,
+        sample_weight: Any = None,
+        lengths: ArrayLike | None = None,
+        pad_value: float | None = None,
     ) -> tuple[float, dict[str, Array], State]:
         """Compute the loss and its gradient, for a training loop of your own.
 
@@ -369,6 +283,7 @@ class Sequential(Foundation):
             state: where every layer begins; zeros if None.
             sample_weight: (batch,), or one per step.
             lengths: (batch,) how many steps count, if x is padded.
+            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
 
         Returns:
             The mean loss; "<layer>.<parameter>" -> gradient; the last state.
@@ -379,15 +294,10 @@ class Sequential(Foundation):
         """
         self._compiled("gradients")
         engine = self._engine_for("gradients")
-        data = read_data(self, x, y, where="gradients", lengths=lengths, sample_weight=sample_weight)
+        data = read_data(
+            self, x, y, where="gradients", lengths=lengths, pad_value=pad_value, sample_weight=sample_weight
+        )
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
         loss, _, last = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), state=state)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
-
-
-def _check_history(history: History | None) -> None:
-    """Refuse what cannot be continued."""
-    if history is not None and not isinstance(history, History):
-        expected = "what an earlier fit gave, or None"
-        raise UsageError(say("fit", "history is no History", expected=expected, got=repr(history)))

@@ -38,10 +38,12 @@ def summary_table(
     rows: list[tuple[str, str, str]] = [
         ("input", "(batch, steps)" if ids else f"(batch, steps, {input_size or '?'})", "")
     ]
-    size, sequences = input_size, True
+    size, sequences, steps = input_size, True, "steps"
     seen: set[int] = set()
     for layer in layers:
         sequences = layer.gives_sequences(sequences)
+        if layer.makes_steps is not None:
+            steps = str(layer.makes_steps)
         if size is None:
             count = "?"
         elif id(layer) in seen:
@@ -54,8 +56,8 @@ def summary_table(
         size = layer.output_size(size if size is not None else 1)
         rows.append(
             (
-                f"{layer.name} ({type(layer).__name__})",
-                f"(batch, steps, {size})" if sequences else f"(batch, {size})",
+                f"{layer.name} ({layer.kind})",
+                f"(batch, {steps}, {size})" if sequences else f"(batch, {size})",
                 count,
             )
         )

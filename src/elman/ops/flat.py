@@ -29,6 +29,7 @@ def adam(
     root_correction: float,
     epsilon: float,
     step_size: float,
+    scratch: Array | None = None,
 ) -> None:
     """Take one step of Adam in place, with torch's order of operations.
 
@@ -48,11 +49,13 @@ def adam(
         root_correction: √(1 − β₂ᵗ).
         epsilon: ε.
         step_size: η / (1 − β₁ᵗ).
+        scratch: (min(BLOCK, P),) for NumPy to work in; the native core needs none.
     """
     if native is not None and flat.dtype in (np.float32, np.float64):
         native.adam(flat, grads, m, v, beta_1, beta_2, root_correction, epsilon, step_size)
         return
-    scratch = np.empty(min(BLOCK, flat.size), flat.dtype)
+    if scratch is None:
+        scratch = np.empty(min(BLOCK, flat.size), flat.dtype)
     for start in range(0, flat.size, BLOCK):
         block = slice(start, start + BLOCK)
         theta, g, m_part, v_part = flat[block], grads[block], m[block], v[block]

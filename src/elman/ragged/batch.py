@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.errors import DataError, DataTypeError, say
+from elman.errors import DataError, DataTypeError, UsageError, say
 
 __all__ = ["Ragged", "dense_to_ragged", "list_to_ragged"]
 
@@ -47,12 +47,13 @@ class Ragged:
         (3, 3, 2)
     """
 
-    __slots__ = ("_uniform", "lengths", "offsets", "values")
+    __slots__ = ("_cache", "_uniform", "lengths", "offsets", "values")
 
     values: Array
     lengths: NDArray[np.int64]
     offsets: NDArray[np.int64]
     _uniform: int | None  # -1 until somebody asks
+    _cache: list[NDArray[np.int64]]  # rows in the order of `reverse`, once asked for; shared by all of these lengths
 
     def __init__(self, values: Array, lengths: ArrayLike) -> None:
         self.lengths = _checked_lengths(lengths)
@@ -73,6 +74,7 @@ class Ragged:
             )
         self.values = values
         self._uniform = -1
+        self._cache = []
 
     @staticmethod
     def trusted(values: Array, lengths: NDArray[np.int64], offsets: NDArray[np.int64] | None = None) -> Ragged:
@@ -88,6 +90,7 @@ class Ragged:
         ragged.lengths = lengths
         ragged.offsets = _offsets(lengths) if offsets is None else offsets
         ragged._uniform = -1
+        ragged._cache = []
         return ragged
 
     def with_values(self, values: Array) -> Ragged:
@@ -101,6 +104,7 @@ class Ragged:
         ragged.lengths = self.lengths
         ragged.offsets = self.offsets
         ragged._uniform = self._uniform
+        ragged._cache = self._cache
         return ragged
 
     @staticmethod
@@ -116,17 +120,24 @@ class Ragged:
         return list_to_ragged([np.asarray(sequence) for sequence in sequences], where="Ragged.from_list")
 
     @staticmethod
-    def from_dense(x: ArrayLike, lengths: ArrayLike | None = None) -> Ragged:
-        """Take a (B, T, F) or (B, T) array apart; without lengths nothing is copied.
+    def from_dense(x: ArrayLike, lengths: ArrayLike | None = None, *, pad_value: float | None = None) -> Ragged:
+        """Take a (B, T, F) or (B, T) array apart; without lengths and pad value nothing is copied.
 
         Args:
             x: the padded array.
             lengths: (B,) how many steps of each row count; all T if None.
+            pad_value: what stands past the end of a short sequence, NaN too: the last steps that hold
+                nothing else are cut off. Steps before the last other one stay, whatever they hold.
 
         Raises:
             DataError: if x has other axes, or a length is negative or greater than T.
+            UsageError: if lengths and pad_value are given, or pad_value is no number.
+
+        Example:
+            >>> Ragged.from_dense([[7, 0, 5, 0, 0], [0, 0, 0, 0, 0], [1, 2, 3, 4, 0]], pad_value=0).split()
+            [array([7, 0, 5]), array([], dtype=int64), array([1, 2, 3, 4])]
         """
-        return dense_to_ragged(np.asarray(x), lengths, where="Ragged.from_dense")
+        return dense_to_ragged(np.asarray(x), lengths, pad_value=pad_value, where="Ragged.from_dense")
 
     @property
     def n_sequences(self) -> int:
@@ -176,11 +187,25 @@ class Ragged:
         ends = self.offsets.tolist()
         return [self.values[start:stop] for start, stop in itertools.pairwise(ends)]
 
-    def reverse(self) -> Ragged:
-        """Turn every sequence around in time (a copy)."""
-        steps = np.arange(len(self.values))
-        ends = np.repeat(self.offsets[:-1] + self.offsets[1:] - 1, self.lengths)
-        return self.with_values(self.values[ends - steps])
+    def reverse(self, *, out: Array | None = None) -> Ragged:
+        """Turn every sequence around in time (a copy).
+
+        Args:
+            out: where the values go, C-contiguous, shaped and typed like `values`; a new array if None.
+        """
+        values = self.values
+        if out is None:
+            out = np.empty_like(values)
+        if self.uniform is not None:
+            shape = (len(self.lengths), self.uniform, *values.shape[1:])
+            out.reshape(shape)[:] = values.reshape(shape)[:, ::-1]
+            return self.with_values(out)
+        if not self._cache:
+            ends = np.repeat(self.offsets[:-1] + self.offsets[1:] - 1, self.lengths)
+            self._cache.append(ends - np.arange(len(values)))
+        # The rows are all there; "wrap" is the mode that checks nothing and so copies straight into `out`.
+        np.take(values, self._cache[0], axis=0, out=out, mode="wrap")
+        return self.with_values(out)
 
     def last(self, initial: Array | None = None) -> Array:
         """Give the last step of every sequence, (B, F) or (B,).
@@ -231,7 +256,21 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, index: SupportsIndex) -> Array:
+    @overload  # an array has __index__, too, but comes here first
+    def __getitem__(self, index: slice | NDArray[Any]) -> Ragged: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Array: ...
+    def __getitem__(self, index: SupportsIndex | slice | NDArray[Any]) -> Array | Ragged:
+        # As with an array of B rows: one position gives a view of that sequence, a slice a Ragged of views.
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self.lengths))
+            if step != 1:
+                return self.select(np.arange(start, stop, step))
+            own = self.offsets[start : max(start, stop) + 1]
+            return Ragged.trusted(self.values[own[0] : own[-1]], self.lengths[start:stop], own - own[0])
+        if isinstance(index, np.ndarray) and index.ndim:
+            return self.select(index)
         position = range(len(self.lengths))[index]  # a bad position raises IndexError, as in a list
         view: Array = self.values[self.offsets[position] : self.offsets[position + 1]]
         return view
@@ -267,13 +306,17 @@ def _checked_lengths(lengths: ArrayLike, where: str = "Ragged") -> NDArray[np.in
     return lengths
 
 
-def dense_to_ragged(x: Array, lengths: ArrayLike | None, *, where: str) -> Ragged:
+def dense_to_ragged(x: Array, lengths: ArrayLike | None, *, where: str, pad_value: float | None = None) -> Ragged:
     """Take a (B, T, ...) array apart into its sequences; `where` speaks in messages."""
     if x.ndim not in (2, 3):
         raise DataError(
             say(where, "x has the wrong number of axes", expected="(B, T, F) or (B, T)", got=f"shape {x.shape}")
         )
     n_sequences, steps = x.shape[:2]
+    if pad_value is not None:
+        if lengths is not None:
+            raise UsageError(say(where, "lengths and pad_value say the same thing", expected="one of them"))
+        lengths = _unpadded_lengths(x, pad_value, where)
     if lengths is None:
         values = np.ascontiguousarray(x).reshape(n_sequences * steps, *x.shape[2:])
         offsets = np.arange(n_sequences + 1, dtype=np.int64) * steps
@@ -289,6 +332,19 @@ def dense_to_ragged(x: Array, lengths: ArrayLike | None, *, where: str) -> Ragge
         wrong, expected = f"lengths[{index}] goes past the end", f"at most {steps} (x.shape = {x.shape})"
         raise DataError(say(where, wrong, expected=expected, got=int(checked[index])))
     return Ragged.trusted(np.ascontiguousarray(x[np.arange(steps) < checked[:, None]]), checked)
+
+
+def _unpadded_lengths(x: Array, pad_value: float, where: str) -> NDArray[np.int64]:
+    """Find where the last step of every row of x (B, T, ...) stands that holds something else than the pad value."""
+    if isinstance(pad_value, bool) or not isinstance(pad_value, int | float | np.integer | np.floating):
+        raise UsageError(say(where, "pad_value is no number", expected="a number such as 0", got=repr(pad_value)))
+    filled = ~np.isnan(x) if pad_value != pad_value else x != pad_value
+    if x.ndim == 3:
+        filled = filled.any(axis=2)
+    if not x.shape[1]:
+        return np.zeros(len(x), np.int64)
+    last = x.shape[1] - np.argmax(filled[:, ::-1], axis=1)  # of a row without a filled step this says all of them
+    return np.where(filled.any(axis=1), last, 0)
 
 
 def list_to_ragged(arrays: list[Array], *, where: str) -> Ragged:

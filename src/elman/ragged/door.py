@@ -44,6 +44,7 @@ def as_ragged(
     features: int | None = None,
     vocab_size: int | None = None,
     lengths: ArrayLike | None = None,
+    pad_value: float | None = None,
 ) -> tuple[Ragged, Restore]:
     """Check sequences and make them a Ragged.
 
@@ -54,6 +55,7 @@ def as_ragged(
         features: F that numbers must have. With `vocab_size` alone numbers are refused; with neither, any F will do.
         vocab_size: token ids must be below it. With `features` alone ids are refused; with neither, any id will do.
         lengths: (B,) how many steps of each row count, for arrays only.
+        pad_value: what stands past the end of a short row, for arrays only; see `Ragged.from_dense`.
 
     Returns:
         The batch, and a function that gives outputs the form that x had: a Ragged stays one, or becomes
@@ -62,6 +64,7 @@ def as_ragged(
     Raises:
         DataError: if shapes, lengths, values or ids are outside of what is accepted.
         DataTypeError: if x holds complex numbers, dates, text or other objects.
+        UsageError: if lengths and pad_value are given, or pad_value is no number.
 
     Example:
         >>> batch, restore = as_ragged([[[1, 2]], [[3, 4], [5, 6]]], where="predict", dtype="float32")
@@ -71,18 +74,21 @@ def as_ragged(
         [[3.0, 4.0], [5.0, 6.0]]
     """
     restore: Restore
-    if isinstance(x, Ragged) and lengths is None:
+    if isinstance(x, Ragged) and lengths is None and pad_value is None:
         shape, raw, restore = repr(x), x, _keep
     elif isinstance(x, list | tuple | Ragged):
-        if lengths is not None:
-            raise DataError(say(where, "lengths is for arrays; a list or a Ragged has its own", got=type(x).__name__))
+        for name, given in (("lengths", lengths), ("pad_value", pad_value)):
+            if given is not None:
+                wrong = f"{name} is for arrays; a list or a Ragged has its own lengths"
+                raise DataError(say(where, wrong, got=type(x).__name__))
         raw, restore = list_to_ragged(_arrays(x, where), where=where), _split
         shape = f"a list of {len(raw)}"
     else:
         array = _array(x, where, "x")
         shape = f"shape {array.shape}"
         _check_axes(array, where)
-        raw, restore = dense_to_ragged(array, lengths, where=where), _padded_to(array.shape[1])
+        raw = dense_to_ragged(array, lengths, pad_value=pad_value, where=where)
+        restore = _padded_to(array.shape[1], raw)
     if len(raw) == 0:
         raise DataError(say(where, "x has 0 samples", expected="at least 1", got=shape))
     values = raw.values
@@ -126,12 +132,13 @@ def _split(out: Any) -> Any:
     return out.split() if isinstance(out, Ragged) else out
 
 
-def _padded_to(steps: int) -> Restore:
+def _padded_to(steps: int, x: Ragged) -> Restore:
     def restore(out: Any) -> Any:
         if not isinstance(out, Ragged):
             return out
         dense = out.to_dense()
-        if dense.shape[1] == steps:
+        # A model that makes steps of its own (RepeatVector) has no use for the number that came in.
+        if dense.shape[1] == steps or out.lengths is not x.lengths:
             return dense
         # lengths= was given and no sequence is as long as the array was.
         return np.pad(dense, [(0, 0), (0, steps - dense.shape[1])] + [(0, 0)] * (dense.ndim - 2))

@@ -21,11 +21,11 @@ from elman.tasks.base import Task, TaskParams
 from elman.tasks.sampling import Sampler, is_integer
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
-from elman.training.batches import StreamBatches
 from elman.training.callbacks import Callback
 from elman.training.history import History
 from elman.training.optimizers import Adam
 from elman.training.seeds import spawn
+from elman.training.streams import StreamBatches
 
 __all__ = ["LanguageModel"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from elman.training.batches import Batch, SequenceBatches, StreamBatches
+from elman.training.batches import Batch, SequenceBatches
 from elman.training.callbacks import Callback
 from elman.training.history import History
 from elman.training.optimizers import SGD, Adam, Optimizer
+from elman.training.streams import StreamBatches
 
 __all__ = ["SGD", "Adam", "Batch", "Callback", "History", "Optimizer", "SequenceBatches", "StreamBatches"]

@@ -1,8 +1,9 @@
-"""What training runs over: batches of sequences, and windows over streams that carry state."""
+"""What training runs over: batches of the sequences of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +11,19 @@ from numpy.typing import NDArray
 
 from elman.errors import DataError, UsageError, say
 from elman.ragged import Ragged
+from elman.training.checks import check_count, check_flag
 
-__all__ = ["Batch", "SequenceBatches", "StreamBatches", "check_count", "part_of"]
+__all__ = ["Batch", "SequenceBatches", "part_of"]
 
 Array = NDArray[Any]
+
+# Numbers gathered at once: many small batches are gathered together and cut apart as views, and what was gathered still
+# lies in the second-level cache when its batches are used. 100 sequences (10, 3) in batches of 10: 22 us a batch when
+# each was gathered alone, 2 us so.
+GATHER = 65_536
+
+# Batches among which sequences of similar lengths are sought: few enough that batches differ from epoch to epoch.
+POOL = 100
 
 
 class Batch(NamedTuple):
@@ -21,186 +31,228 @@ class Batch(NamedTuple):
 
     Attributes:
         x: the input; a view of the user's data where its order allows.
-        target: (M,) classes or (M, K) numbers, one row per step of x or per sequence.
-        weights: (M,) >= 0, or None for all 1.
+        target: (M,) classes or (M, K) numbers, one row per step of x or per sequence; or a Ragged, of labels or of
+            rows for steps that the model makes of its own.
+        weights: (M,) >= 0, a Ragged like the target, or None for all 1.
         reset_state: whether to begin from the zero state, or from where the batch before ended.
     """
 
     x: Ragged
-    target: Array
-    weights: Array | None
+    target: Array | Ragged
+    weights: Array | Ragged | None
     reset_state: bool
 
 
 class SequenceBatches:
     """Cut a data set into batches of sequences; every `iter` is one epoch.
 
-    Without shuffling, and for batches of one sequence, a batch is made of views and costs about a
-    microsecond; otherwise its rows are gathered.
+    In the order given, and for batches of one sequence, a batch is made of views and costs about a microsecond;
+    otherwise its rows are gathered, those of many small batches at once.
 
     Args:
         x: the data set, B sequences.
-        target: one row per step of x if `per_step`, else one per sequence.
+        target: one row per step of x if `per_step`, else one per sequence: an array, or a Ragged of labels.
         weights: likewise, or None.
-        batch_size: sequences per batch; the last one may have fewer.
+        batch_size: greatest number of sequences in a batch; only the last one may have fewer if there is no budget.
+            None where there is one.
         per_step: what a row of target belongs to.
         shuffle: draws a new order for every epoch; None keeps the order given.
+        bucket_by_length: whether sequences of similar lengths come together: sorted by length among about 100
+            batches drawn at random, the batches in random order; without shuffle all are sorted, short ones first.
+        token_budget: greatest sum of lengths in a batch.
+        carry_state: whether sequence i of a batch goes on where sequence i of the batch before it ended; the first
+            batch of an epoch begins anew. The order is kept then.
 
     Raises:
-        UsageError: if batch_size is less than 1.
+        UsageError: if a count is less than 1, or neither batch_size nor token_budget is given, or carry_state comes
+            with what changes the order.
+        DataError: if a sequence is longer than the budget, or the sequences do not divide into batches that carry
+            their state.
 
     Example:
         >>> x = Ragged.from_dense(np.zeros((5, 8, 2)))
         >>> batches = SequenceBatches(x, np.zeros((40, 1)), batch_size=2, per_step=True)
         >>> [batch.x.n_sequences for batch in batches]
         [2, 2, 1]
+        >>> batches = SequenceBatches(x, np.zeros((5, 1)), per_step=False, token_budget=24)
+        >>> [batch.x.n_steps for batch in batches]
+        [24, 16]
     """
 
-    carries_state = False
     unit = "sequences"
 
     def __init__(
         self,
         x: Ragged,
-        target: Array,
-        weights: Array | None = None,
+        target: Array | Ragged,
+        weights: Array | Ragged | None = None,
         *,
-        batch_size: int,
+        batch_size: int | None = None,
         per_step: bool,
         shuffle: np.random.Generator | None = None,
+        bucket_by_length: bool = False,
+        token_budget: int | None = None,
+        carry_state: bool = False,
     ) -> None:
-        check_count("batch_size", batch_size)
         self.x, self.target, self.weights = x, target, weights
-        self.batch_size, self.per_step, self.shuffle = int(batch_size), per_step, shuffle
+        self.per_step, self.shuffle = per_step, shuffle
+        self.bucket_by_length = check_flag("fit", "bucket_by_length", bucket_by_length)
+        self.carries_state = check_flag("fit", "carry_state", carry_state)
         self.n_items = len(x)
+        if batch_size is not None or token_budget is None:
+            check_count("batch_size", batch_size)
+        if token_budget is not None:
+            check_count("token_budget", token_budget)
+            self._check_budget(int(token_budget))
+        self.batch_size = None if batch_size is None else int(batch_size)
+        self.token_budget = None if token_budget is None else int(token_budget)
+        if self.carries_state:
+            self._check_carrying()
+        self._n_batches = len(self._cuts(self._order(None))) - 1
 
     def __len__(self) -> int:
-        return -(-self.n_items // self.batch_size)
+        """Give the number of batches: of the epoch begun last, as under a budget an epoch may have one more."""
+        return self._n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.shuffle is None:
-            return self._slices(range(0, self.n_items, self.batch_size))
-        order = self.shuffle.permutation(self.n_items)
-        return self._slices(order.tolist()) if self.batch_size == 1 else self._gathers(order)
+        order = self._order(self.shuffle)
+        cuts = self._cuts(order)
+        self._n_batches = len(cuts) - 1
+        if order is None:
+            return self._slices(self.x, self.target, self.weights, itertools.pairwise(cuts), {})
+        if self._n_batches == self.n_items:
+            spans = ((place, place + 1) for place in order.tolist())
+            return self._slices(self.x, self.target, self.weights, spans, {})
+        if self.bucket_by_length and self.shuffle is not None:
+            order, cuts = _shuffled(order, cuts, self.shuffle)
+        return self._gathers(order, cuts)
 
-    def _slices(self, starts: range | list[int]) -> Iterator[Batch]:
-        """Give the batch that begins at each of these sequences, as views."""
-        x, target, weights, per_step, size = self.x, self.target, self.weights, self.per_step, self.batch_size
-        values, last, steps = x.values, self.n_items, x.uniform
-        # Batches of the same shape share lengths and offsets: nothing is computed for them.
-        whole = part_of(x, 0, size) if steps is not None and last >= size else None
-        for start in starts:
-            stop = min(start + size, last)
-            if whole is not None and steps is not None and stop - start == size:
+    @property
+    def most_sequences(self) -> int:
+        """How many of the longest sequences may come together in one batch."""
+        size = self.batch_size or self.n_items
+        if self.token_budget is None:
+            return size
+        together = np.cumsum(np.sort(self.x.lengths)[::-1])
+        return min(size, int(np.searchsorted(together, self.token_budget, side="right")))
+
+    def _order(self, shuffle: np.random.Generator | None) -> NDArray[np.int64] | None:
+        """Give the sequences in the order of an epoch; None for the order given."""
+        lengths = self.x.lengths
+        if shuffle is None:
+            return np.argsort(lengths, kind="stable") if self.bucket_by_length else None
+        order = shuffle.permutation(self.n_items)
+        if self.bucket_by_length:
+            pools = np.arange(self.n_items) // self._pool()
+            order = order[np.lexsort((lengths[order], pools))]
+        return order
+
+    def _pool(self) -> int:
+        """Say among how many sequences those of similar lengths are sought."""
+        size = self.n_items if self.batch_size is None else self.batch_size
+        if self.token_budget is not None:
+            size = min(size, self.token_budget * self.n_items // max(self.x.n_steps, 1))
+        return POOL * max(size, 1)
+
+    def _cuts(self, order: NDArray[np.int64] | None) -> list[int]:
+        """Give where in this order each batch begins, and the end."""
+        last, size, budget = self.n_items, self.batch_size or self.n_items, self.token_budget
+        if budget is None:
+            return [*range(0, last, size), last]
+        ends = self.x.offsets if order is None else np.append(0, np.cumsum(self.x.lengths[order]))
+        cuts = [0]
+        while (start := cuts[-1]) < last:
+            full = int(np.searchsorted(ends, ends[start] + budget, side="right")) - 1
+            cuts.append(min(full, start + size))
+        return cuts
+
+    def _slices(
+        self,
+        x: Ragged,
+        target: Array | Ragged,
+        weights: Array | Ragged | None,
+        spans: Iterable[tuple[int, int]],
+        like: dict[int, Ragged],
+    ) -> Iterator[Batch]:
+        """Give the batch of the sequences in each of these spans, as views.
+
+        Args:
+            x: sequences.
+            target: of these.
+            weights: of these.
+            spans: (start, stop) of each batch.
+            like: batch size -> a batch of sequences of one length. Batches of one shape share lengths and offsets, so
+                that nothing is computed for them.
+        """
+        per_step, carries, values, steps = self.per_step, self.carries_state, x.values, x.uniform
+        reset = True
+        for start, stop in spans:
+            if steps is not None:
                 first, end = start * steps, stop * steps
+                whole = like.get(stop - start)
+                if whole is None:
+                    whole = like[stop - start] = part_of(x, start, stop)
+                    assert whole.uniform == steps  # asked here once, for all that share it
                 part = whole.with_values(values[first:end])
             else:
                 first, end = int(x.offsets[start]), int(x.offsets[stop])
                 part = part_of(x, start, stop)
             rows = slice(first, end) if per_step else slice(start, stop)
-            yield Batch(part, target[rows], None if weights is None else weights[rows], True)
+            yield Batch(part, target[rows], None if weights is None else weights[rows], reset)
+            reset = not carries
 
-    def _gathers(self, order: NDArray[np.int64]) -> Iterator[Batch]:
+    def _gathers(self, order: NDArray[np.int64], cuts: list[int]) -> Iterator[Batch]:
         """Give batches of sequences taken in this order, as copies."""
         x, target, weights = self.x, self.target, self.weights
-        for start in range(0, self.n_items, self.batch_size):
-            indices = order[start : start + self.batch_size]
+        like: dict[int, Ragged] = {}
+        ends = np.append(0, np.cumsum(x.lengths[order]))[cuts]
+        begin, n_rows = 0, GATHER // (x.features or 1)
+        while begin < len(cuts) - 1:
+            until = max(int(np.searchsorted(ends, ends[begin] + n_rows, side="right")) - 1, begin + 1)
+            base = cuts[begin]
+            indices = order[base : cuts[until]]
             part = x.select(indices)
+            rows = indices
             if self.per_step:
                 rows = np.repeat(x.offsets[indices] - part.offsets[:-1], part.lengths)
                 rows += np.arange(part.n_steps)
-            else:
-                rows = indices
-            yield Batch(part, target[rows], None if weights is None else weights[rows], True)
+            spans = [(cuts[k] - base, cuts[k + 1] - base) for k in range(begin, until)]
+            yield from self._slices(part, target[rows], None if weights is None else weights[rows], spans, like)
+            begin = until
+
+    def _check_budget(self, budget: int) -> None:
+        """Refuse a budget that a single sequence is above."""
+        longest = int(self.x.lengths.max(initial=0))
+        if longest > budget:
+            index = int(np.argmax(self.x.lengths))
+            wrong = f"sequence {index} alone is longer than token_budget"
+            cure = "Raise token_budget, or cut the sequences into shorter ones"
+            raise DataError(say("fit", wrong, expected=f"at most {budget:,} steps", got=f"{longest:,}", cure=cure))
+
+    def _check_carrying(self) -> None:
+        """Refuse what does not go with a state that is carried from batch to batch."""
+        others = {"shuffle": self.shuffle is not None, "bucket_by_length": self.bucket_by_length}
+        others["token_budget"] = self.token_budget is not None
+        if any(others.values()):
+            given = " and ".join(name for name, there in others.items() if there)
+            wrong = f"carry_state does not go with {given}"
+            cure = "Sequence i of a batch goes on where sequence i of the batch before it ended: the order has to stay"
+            raise UsageError(say("fit", wrong, cure=cure))
+        left = self.n_items % (self.batch_size or 1)
+        if left:
+            wrong = f"{self.n_items} sequences do not divide into batches of {self.batch_size} that carry their state"
+            cure = f"Leave out {left} of them, or take a batch_size that divides {self.n_items}"
+            raise DataError(say("fit", wrong, expected="whole batches", got=f"{left} left over", cure=cure))
 
 
-class StreamBatches:
-    """Cut one long sequence of tokens into parallel streams and walk them window by window.
-
-    Each of the N − 1 transitions (a token and the one after it) is in exactly one stream, so all
-    are learned once per epoch; the numbers of transitions of two streams differ by at most one.
-    The state is carried from window to window and reset where an epoch starts (truncated
-    backpropagation through time, Williams & Peng 1990). In the last window some streams may be one
-    step shorter. One single step left over joins the window before, so that no step of training
-    rests on a handful of tokens.
-
-    Args:
-        ids: (N,) integers, N >= 2.
-        n_streams: from 1 to N − 1; the batch size.
-        steps: window length >= 1.
-        unit: what a token is called in progress reports.
-
-    Raises:
-        DataError: if there are fewer than two tokens or more streams than transitions.
-        UsageError: if a count is less than 1.
-
-    Example:
-        >>> batches = StreamBatches(np.arange(8), n_streams=2, steps=3)
-        >>> [(batch.x.split(), batch.reset_state) for batch in batches]
-        [([array([0, 1, 2, 3]), array([4, 5, 6])], True)]
-    """
-
-    carries_state = True
-
-    def __init__(self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters") -> None:
-        check_count("n_streams", n_streams)
-        check_count("steps", steps)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise DataError(
-                say(
-                    "StreamBatches",
-                    "ids is no sequence of tokens",
-                    expected="(N,) integers",
-                    got=f"{ids.shape} {ids.dtype}",
-                )
-            )
-        n_transitions = len(ids) - 1
-        if n_transitions < n_streams:
-            raise DataError(
-                say(
-                    "StreamBatches",
-                    f"{len(ids):,} tokens are too few for {n_streams:,} streams",
-                    expected=f"at least {n_streams + 1:,}",
-                    cure="Give more data or a smaller n_streams",
-                )
-            )
-        self.ids, self.n_streams, self.steps, self.unit = ids, int(n_streams), int(steps), unit
-        self.n_items = n_transitions
-        short, longer = divmod(n_transitions, self.n_streams)
-        # The longer streams stand first, so a window's lengths only fall.
-        self.lengths = np.full(self.n_streams, short, np.int64)
-        self.lengths[:longer] += 1
-        self.starts = np.cumsum(self.lengths) - self.lengths
-        longest = int(self.lengths[0])
-        self._bounds = [*range(0, longest, self.steps), longest]
-        if self.steps > 1 and len(self._bounds) > 2 and self._bounds[-1] - self._bounds[-2] == 1:
-            del self._bounds[-2]
-
-    def __len__(self) -> int:
-        return len(self._bounds) - 1
-
-    def __iter__(self) -> Iterator[Batch]:
-        ids, starts, n_streams = self.ids, self.starts[:, None], self.n_streams
-        whole = (
-            Ragged(ids[: n_streams * self.steps], np.full(n_streams, self.steps))
-            if len(ids) > n_streams * self.steps
-            else None
-        )
-        for begin, end in zip(self._bounds[:-1], self._bounds[1:], strict=True):
-            even = end <= self.lengths[-1]
-            if n_streams == 1:
-                values, target = ids[begin:end], ids[begin + 1 : end + 1]
-            else:
-                times = np.arange(begin, end)
-                places = starts + times
-                rows = places.reshape(-1) if even else places[times < self.lengths[:, None]]
-                values, target = ids[rows], ids[rows + 1]
-            values, target = np.ascontiguousarray(values, np.int64), np.ascontiguousarray(target, np.int64)
-            if whole is not None and even and end - begin == self.steps:
-                x = whole.with_values(values)
-            else:
-                x = Ragged.trusted(values, np.minimum(self.lengths, end) - begin)
-            yield Batch(x, target, None, begin == 0)
+def _shuffled(
+    order: NDArray[np.int64], cuts: list[int], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], list[int]]:
+    """Give whole batches in another order."""
+    parts = [order[start:stop] for start, stop in itertools.pairwise(cuts)]
+    places = rng.permutation(len(parts)).tolist()
+    sizes = [len(parts[place]) for place in places]
+    return np.concatenate([parts[place] for place in places]), [0, *itertools.accumulate(sizes)]
 
 
 def part_of(x: Ragged, start: int, stop: int) -> Ragged:
@@ -211,15 +263,4 @@ def part_of(x: Ragged, start: int, stop: int) -> Ragged:
         start: index of the first sequence.
         stop: one past the index of the last.
     """
-    own = x.offsets[start : stop + 1]
-    return Ragged.trusted(x.values[own[0] : own[-1]], x.lengths[start:stop], own - own[0])
-
-
-def check_count(name: str, value: object) -> None:
-    """Refuse what is not an integer >= 1.
-
-    Raises:
-        UsageError: naming the argument and the value.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise UsageError(say(name, "this is no count", expected="an integer >= 1", got=repr(value)))
+    return x[start:stop]

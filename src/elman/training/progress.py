@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "Verbose", "make"]
 
+# Figures that four places after the point would not show as they are.
+_FORMATS = {"learning_rate": ".3g", "skipped": ".0f", "rollbacks": ".0f"}
+
 
 class Progress:
     """Silence, and the base of those who speak.
@@ -44,17 +47,19 @@ class Progress:
         self.began = self.epoch_began = time.perf_counter()
         self.due = self.began + self.interval
 
-    def update(self, epoch: int, batch: int, loss: float) -> None:
+    def update(self, epoch: int, batch: int, loss: float, rate: float | None = None) -> None:
         """Show where training is.
 
         Args:
             epoch: index from 0.
             batch: number of batches done in it.
             loss: mean over the epoch so far.
+            rate: the learning rate, if it changes.
         """
         now = time.perf_counter()
         self.due = now + self.interval
-        self._show(epoch, batch, loss, now)
+        figures = f"loss {loss:.4f}" if rate is None else f"loss {loss:.4f}  learning_rate {rate:.3g}"
+        self._show(epoch, min(batch, self.n_batches), figures, now)
 
     def end_batches(self) -> None:
         """Hear that the epoch is trained and validation comes, which does not count for the rate."""
@@ -74,7 +79,7 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal as it was."""
 
-    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None: ...
+    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None: ...
 
     def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None: ...
 
@@ -89,7 +94,7 @@ class Progress:
         return duration((now - self.began) / max(done, 1) * (self.epochs * self.n_batches - done)) + " left"
 
     def _summary(self, epoch: int, logs: Mapping[str, float], now: float) -> str:
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        figures = "  ".join(f"{name} {value:{_FORMATS.get(name, '.4f')}}" for name, value in logs.items())
         rate = self._rate(self.n_batches, self.train_seconds)
         return f"epoch {epoch + 1}/{self.epochs}  {figures}  {rate}  {duration(now - self.epoch_began)}"
 
@@ -109,12 +114,10 @@ class Lines(Progress):
         self.interval, self.every_epoch = interval, every_epoch
         self._last_line = -math.inf
 
-    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None:
+    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None:
         rate = self._rate(batch, now - self.epoch_began)
         part = f"{100 * batch // self.n_batches:3d} %"
-        self._write(
-            f"epoch {epoch + 1}/{self.epochs}  {part}  loss {loss:.4f}  {rate}  {self._left(epoch, batch, now)}", now
-        )
+        self._write(f"epoch {epoch + 1}/{self.epochs}  {part}  {figures}  {rate}  {self._left(epoch, batch, now)}", now)
 
     def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
         if self.every_epoch or epoch + 1 == self.epochs or now - self._last_line >= 1.0:
@@ -165,7 +168,7 @@ class Bar(Progress):
             self._bar.stop()
             self._bar = None
 
-    def _show(self, epoch: int, batch: int, loss: float, now: float) -> None:
+    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None:
         if self._bar is None:
             return
         rate = self._rate(batch, now - self.epoch_began)
@@ -173,7 +176,7 @@ class Bar(Progress):
             self._task,
             description=f"epoch {epoch + 1}/{self.epochs}",
             completed=epoch * self.n_batches + batch,
-            figures=f"loss {loss:.4f}  {rate}  {self._left(epoch, batch, now)}",
+            figures=f"{figures}  {rate}  {self._left(epoch, batch, now)}",
             refresh=True,
         )
 

@@ -50,8 +50,8 @@ class RowReader:
             self._check_lengths(y.lengths)
             return y.values
         if self.per_step and isinstance(y, list | tuple):
-            return self._join([self._numbers(part, f"{self.name}[{index}]") for index, part in enumerate(y)])
-        array = self._numbers(y, self.name)
+            return self._join([self.numbers(part, f"{self.name}[{index}]") for index, part in enumerate(y)])
+        array = self.numbers(y, self.name)
         if array.ndim == 0:
             self.refuse(f"{self.name} is a single number", got=array.item())
         n_sequences = len(self.x)
@@ -85,6 +85,29 @@ class RowReader:
         value = rows[row][~finite[row]][0] if rows.ndim > 1 else rows[row]
         kind = "NaN" if np.isnan(value) else "infinity"
         self.refuse(f"{self.name} contains {kind}", expected="finite numbers", got=f"{value} {self.at(row)}")
+
+    def numbers(self, y: Any, name: str) -> Array:
+        """Give y as an array of real numbers.
+
+        Args:
+            y: what came.
+            name: of it, for messages.
+
+        Raises:
+            DataError: if it is no array.
+            DataTypeError: if it holds no real numbers, or is masked.
+        """
+        refuse_masked(y, self.where, name, cure="What shall not count gets sample_weight=0")
+        try:
+            array = np.asarray(y)
+            if array.dtype.kind == "O":
+                array = np.array(array.tolist(), np.float64)  # objects that are numbers; None and text are not
+        except (ValueError, TypeError) as error:
+            self.refuse(f"{name} is not an array of numbers ({error})", got=type(y).__name__)
+        if array.dtype.kind not in "fiub":
+            wrong = "Complex data not supported" if array.dtype.kind == "c" else f"{name} holds no real numbers"
+            raise DataTypeError(say(self.where, wrong, expected=self.expected, got=f"dtype {array.dtype}"))
+        return array.astype(np.int64) if array.dtype.kind == "b" else array
 
     def at(self, row: int) -> str:
         """Name the sequence, and the step, that a row belongs to."""
@@ -131,17 +154,3 @@ class RowReader:
         wrong = f"{self.name} has one value per sequence, the model one output per step"
         cure = "For one output per sequence leave return_sequences=False on the last recurrent layer"
         self.refuse(wrong, got=got, cure=cure)
-
-    def _numbers(self, y: Any, name: str) -> Array:
-        """Give y as an array of real numbers."""
-        refuse_masked(y, self.where, name, cure="What shall not count gets sample_weight=0")
-        try:
-            array = np.asarray(y)
-            if array.dtype.kind == "O":
-                array = np.array(array.tolist(), np.float64)  # objects that are numbers; None and text are not
-        except (ValueError, TypeError) as error:
-            self.refuse(f"{name} is not an array of numbers ({error})", got=type(y).__name__)
-        if array.dtype.kind not in "fiub":
-            wrong = "Complex data not supported" if array.dtype.kind == "c" else f"{name} holds no real numbers"
-            raise DataTypeError(say(self.where, wrong, expected=self.expected, got=f"dtype {array.dtype}"))
-        return array.astype(np.int64) if array.dtype.kind == "b" else array

@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import DataError, UsageError, say
+from elman.layers.stack import Ends
+from elman.ops.losses import CTC, BinaryCrossEntropy, CrossEntropy, Loss
+from elman.ops.losses.base import Targets
 from elman.ragged import Ragged
+from elman.training.labels import as_labels
 from elman.training.rows import RowReader
 
 __all__ = ["TargetForm", "as_target", "as_weights"]
@@ -22,40 +26,70 @@ class TargetForm(NamedTuple):
 
     Attributes:
         n_outputs: K, the outputs of the last layer.
-        per_step: whether there is one output per step, or one per sequence.
-        classes: whether a target is a class in [0, K), or K numbers.
-        dtype: of the numbers.
+        per_step: whether there is one target per step, or one per sequence.
+        targets: what a target is, see `elman.ops.losses.base.Targets`.
+        dtype: of numbers.
+        blank: the class that is no label, for labels.
     """
 
     n_outputs: int
     per_step: bool
-    classes: bool
+    targets: Targets
     dtype: np.dtype[Any]
+    blank: int = 0
+
+    @classmethod
+    def of(cls, loss: Loss | None, ends: Ends, dtype: np.dtype[Any], where: str) -> TargetForm:
+        """Say what the targets of a compiled model look like.
+
+        Args:
+            loss: of the model.
+            ends: what its last layer gives.
+            dtype: of the model.
+            where: who speaks in messages.
+
+        Raises:
+            UsageError: if the outputs are not what the loss needs.
+        """
+        assert loss is not None, "whoever reads targets has asked for a compiled model"
+        if not isinstance(loss, CTC):
+            return cls(ends.size, ends.sequences, loss.targets, dtype)
+        if not ends.sequences:
+            cure = "Set return_sequences=True on the last recurrent layer"
+            raise UsageError(say(where, "ctc needs one output per step", got="one per sequence", cure=cure))
+        if loss.blank >= ends.size or ends.size < 2:
+            expected = f"outputs for the blank ({loss.blank}) and at least one label"
+            raise UsageError(
+                say(where, "ctc needs a class for the blank", expected=expected, got=f"{ends.size} outputs")
+            )
+        return cls(ends.size, False, loss.targets, dtype, loss.blank)
 
     @property
     def words(self) -> str:
         """What is accepted, for messages."""
+        if self.targets == "labels":
+            return "a list of one (n,) array of integers per sequence, a Ragged, or (batch, n) with -1 past the ends"
         front = "batch, steps" if self.per_step else "batch"
         lists = " or a list of one array per sequence" if self.per_step else ""
-        if self.classes:
+        if self.targets == "class":
             return f"integers ({front}){lists}, from 0 to {self.n_outputs - 1}"
         short = f" or ({front})" if self.n_outputs == 1 else ""
         return f"numbers ({front}, {self.n_outputs}){short}{lists}"
 
 
-def as_target(y: Any, *, x: Ragged, form: TargetForm, where: str, padded: int | None = None) -> Array:
+def as_target(y: Any, *, x: Ragged, form: TargetForm, where: str, padded: int | None = None) -> Array | Ragged:
     """Check targets and give them one row per step of x, or per sequence.
 
     Args:
-        y: for outputs per step (B, T, K), (B, T) or a list of B arrays (T_i, K) or (T_i,); for
-            outputs per sequence (B, K) or (B,).
+        y: for targets per step (B, T, K), (B, T) or a list of B arrays (T_i, K) or (T_i,); for
+            targets per sequence (B, K) or (B,); for labels see `elman.training.labels.as_labels`.
         x: the input they belong to.
         form: what the model and its loss take.
         where: who speaks in messages.
         padded: steps of the array that x was cut out of, if it was; y is cut likewise.
 
     Returns:
-        (M,) int64 classes, or (M, K) numbers; a view of y where its form and dtype allow.
+        (M,) int64 classes, or (M, K) numbers, a view of y where its form and dtype allow; or labels, a Ragged.
 
     Raises:
         DataError: if a shape, a length or a value does not fit.
@@ -64,14 +98,17 @@ def as_target(y: Any, *, x: Ragged, form: TargetForm, where: str, padded: int | 
     reader = RowReader("y", where, form.words, x, form.per_step, padded)
     if y is None:
         reader.refuse("there are no targets", got="y=None")
+    if form.targets == "labels":
+        return as_labels(y, reader=reader, n_classes=form.n_outputs, blank=form.blank)
     rows = reader.read(y)
-    if form.classes:
+    if form.targets == "class":
         return _as_classes(rows, form, reader)
     if rows.ndim == 1 and form.n_outputs == 1:
         rows = rows[:, None]
     if rows.ndim != 2 or rows.shape[1] != form.n_outputs:
         got = f"{rows.shape[1:] or 'one number'} per {'step' if form.per_step else 'sequence'}"
-        cure = "For class numbers use loss='cross_entropy'" if rows.ndim == 1 and rows.dtype.kind in "iu" else None
+        class_numbers = rows.ndim == 1 and rows.dtype.kind in "iu"
+        cure = f"For class numbers use loss='{CrossEntropy.name}'" if class_numbers else None
         reader.refuse("y does not fit the outputs", got=got, cure=cure)
     if rows.dtype.kind == "f":
         reader.check_finite(rows)
@@ -81,6 +118,12 @@ def as_target(y: Any, *, x: Ragged, form: TargetForm, where: str, padded: int | 
         row = int(np.argmin(np.isfinite(target).all(1)))
         got = f"{rows[row].tolist()} {reader.at(row)}"
         reader.refuse(f"a number of y is too large for {form.dtype}", expected="smaller numbers", got=got)
+    if form.targets in ("distribution", "binary"):
+        outside = ((target < 0) | (target > 1)).any(1)
+        if outside.any():
+            row = int(np.argmax(outside))
+            got = f"{rows[row].tolist()} {reader.at(row)}"
+            reader.refuse("y holds what is no probability", expected="numbers from 0 to 1", got=got)
     return target
 
 
@@ -100,6 +143,8 @@ def _as_classes(rows: Array, form: TargetForm, reader: RowReader) -> Array:
     if outside.any():
         row = int(np.argmax(outside))
         more = None if (rows < 0).any() else f"Give the last layer at least {int(rows.max()) + 1} units"
+        if more is not None and form.n_outputs == 1 and rows.max() == 1:
+            more += f", or take loss='{BinaryCrossEntropy.name}', which one unit is enough for"
         reader.refuse("y holds a class out of range", got=f"{rows[row]} {reader.at(row)}", cure=more)
     return np.ascontiguousarray(rows, np.int64)
 
@@ -109,7 +154,7 @@ def as_weights(
     class_weight: Mapping[int, float] | None,
     *,
     x: Ragged,
-    target: Array,
+    target: Array | Ragged,
     form: TargetForm,
     where: str,
     padded: int | None = None,
@@ -130,7 +175,7 @@ def as_weights(
 
     Raises:
         DataError: if lengths do not fit, or a weight is negative or not finite, or all are zero.
-        UsageError: if class_weight names what is no class.
+        UsageError: if class_weight names what is no class, or targets are not one class each.
     """
     if sample_weight is None and class_weight is None:
         return None
@@ -138,11 +183,9 @@ def as_weights(
     if sample_weight is not None:
         weights *= _sample_weights(sample_weight, x, form.per_step, where, padded)
     if class_weight is not None:
-        if target.ndim == 2 and target.shape[1] == 1:
-            got = "one number per target"
-            raise UsageError(say(where, "class_weight needs classes", expected="a loss over classes", got=got))
-        classes = target if target.ndim == 1 else target.argmax(1)
-        weights *= _class_weights(class_weight, form, where)[classes]
+        classes = _classes(target, form, where)
+        n_classes = 2 if form.targets == "binary" else form.n_outputs
+        weights *= _class_weights(class_weight, n_classes, where)[classes]
     if not weights.any():
         wrong = "all weights are zero, so nothing could be learned"
         raise DataError(say(where, wrong, expected="at least one above zero"))
@@ -169,15 +212,39 @@ def _sample_weights(sample_weight: Any, x: Ragged, per_step: bool, where: str, p
     return np.repeat(rows, x.lengths) if per_step and not each_step else rows
 
 
-def _class_weights(class_weight: Mapping[int, float], form: TargetForm, where: str) -> Array:
+def _classes(target: Array | Ragged, form: TargetForm, where: str) -> Array:
+    """Give the class of every row of the targets, (M,) integers."""
+    got = None
+    if isinstance(target, Ragged):
+        got = "sequences of labels"
+    elif form.targets == "numbers":
+        got = "numbers"
+    elif form.targets == "binary" and form.n_outputs > 1:
+        got = f"{form.n_outputs} answers per target"
+    if isinstance(target, Ragged) or got is not None:
+        cure = "Give sample_weight, one number per sequence" + (" or per step" if form.per_step else "")
+        raise UsageError(say(where, "class_weight needs one class per target", got=got, cure=cure))
+    if target.ndim == 1:
+        return target
+    if form.targets == "distribution":
+        classes: Array = target.argmax(1)
+        return classes
+    unsure = ~np.isin(target[:, 0], (0, 1))
+    if unsure.any():
+        got = f"{target[np.argmax(unsure), 0]} at target {int(np.argmax(unsure))}"
+        raise DataError(say(where, "class_weight needs targets that are 0 or 1", got=got))
+    return target[:, 0].astype(np.int64)
+
+
+def _class_weights(class_weight: Mapping[int, float], n_classes: int, where: str) -> Array:
     """Give the weight of every class."""
     if not isinstance(class_weight, Mapping):
         got = type(class_weight).__name__
         raise UsageError(say(where, "class_weight is no mapping", expected="{class: weight}", got=got))
-    each = np.ones(form.n_outputs)
+    each = np.ones(n_classes)
     for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < form.n_outputs:
-            expected = f"classes from 0 to {form.n_outputs - 1}"
+        if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < n_classes:
+            expected = f"classes from 0 to {n_classes - 1}"
             raise UsageError(say(where, "class_weight names what is no class", expected=expected, got=repr(label)))
         number = float(weight) if isinstance(weight, int | float | np.integer | np.floating) else np.nan
         if not 0 <= number < np.inf:

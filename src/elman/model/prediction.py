@@ -1,0 +1,161 @@
+"""What a model says about data, and how right it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from elman.errors import UsageError, say
+from elman.layers import check_carry
+from elman.model.data import at_once, checked_state, own_steps, read_data, read_input
+from elman.model.foundation import Foundation
+from elman.ragged import Ragged
+from elman.training import loop
+from elman.training.batches import part_of
+from elman.training.checks import check_count
+
+__all__ = ["Prediction"]
+
+Array = NDArray[Any]
+State = loop.State
+
+
+class Prediction(Foundation):
+    """The part of a model that is asked and measured; see `Sequential`."""
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        batch_size: int | None = None,
+        sample_weight: Any = None,
+        lengths: ArrayLike | None = None,
+        pad_value: float | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Compute the mean loss over all targets.
+
+        Args:
+            x: sequences.
+            y: targets.
+            batch_size: sequences at once; chosen for speed if None.
+            sample_weight: (batch,), or one per step.
+            lengths: (batch,) how many steps count, if x is padded.
+            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
+            return_dict: whether figures come by name.
+
+        Returns:
+            The loss; [loss, accuracy] where the model has that metric; a dict if asked.
+
+        Raises:
+            NotFittedError: if the model is not built.
+            DataError: if the data does not fit.
+        """
+        self._compiled("evaluate")
+        self._engine_for("evaluate")
+        data = read_data(
+            self, x, y, where="evaluate", lengths=lengths, pad_value=pad_value, sample_weight=sample_weight
+        )
+        figures = self.evaluate_batches(data.batches(batch_size))
+        del figures["weight"]
+        if return_dict:
+            return figures
+        return figures["loss"] if len(figures) == 1 else list(figures.values())
+
+    def evaluate_batches(self, batches: loop.Batches) -> dict[str, float]:
+        """Compute the mean loss over ready batches, carrying the state where they do.
+
+        Args:
+            batches: gone through once.
+
+        Returns:
+            "loss", "weight" (the sum of the weights of all targets) and the metrics.
+        """
+        self._compiled("evaluate")
+        if batches.carries_state:
+            check_carry(self.layers, where="evaluate")
+        return loop.evaluate(self._engine_for("evaluate"), batches, metrics=self.metrics)
+
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: int | None = None,
+        state: State | None = None,
+        return_state: bool = False,
+        lengths: ArrayLike | None = None,
+        pad_value: float | None = None,
+    ) -> Any:
+        """Give what the last layer gives.
+
+        Args:
+            x: sequences.
+            batch_size: sequences at once; chosen for speed if None.
+            state: where every layer begins: a tuple over the layers, as `return_state` gave it.
+            return_state: whether the last state is wanted as well.
+            lengths: (batch,) how many steps count, if x is padded.
+            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
+
+        Returns:
+            One output per step in the form of x (array, list or Ragged), or an array (batch, outputs);
+            with `return_state` a pair of that and the state.
+
+        Raises:
+            NotFittedError: if the model is not built.
+            DataError: if x does not fit.
+        """
+        engine = self._engine_for("predict")
+        batch, restore = read_input(self, x, where="predict", lengths=lengths, pad_value=pad_value)
+        if state is not None:
+            state = checked_state(self.layers, state, n_sequences=len(batch), dtype=self.dtype, where="predict")
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
+        size = at_once(batch) if batch_size is None else int(batch_size)
+        outs: list[Any] = []
+        lasts: list[State] = []
+        for start in range(0, len(batch), size):
+            stop = min(start + size, len(batch))
+            begin = None if state is None else tuple(tuple(part[start:stop] for part in parts) for parts in state)
+            out, last = engine.forward(part_of(batch, start, stop), state=begin)
+            outs.append(out.values if isinstance(out, Ragged) else out)
+            lasts.append(last)
+        rows = outs[0] if len(outs) == 1 else np.concatenate(outs)
+        given = restore(_like(batch, rows, own_steps(self.layers)) if isinstance(out, Ragged) else rows)
+        if not return_state:
+            return given
+        joined = tuple(
+            tuple(np.concatenate(parts) for parts in zip(*layer, strict=True)) for layer in zip(*lasts, strict=True)
+        )
+        return given, joined
+
+    def step(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
+        """Run one sequence on from a state and give the last output: what sampling does.
+
+        Args:
+            x: (steps,) token ids or (steps, features) numbers, at least one step.
+            state: as the step before gave it; zeros if None.
+
+        Returns:
+            The output of the last step (K,), and the state.
+
+        Raises:
+            NotFittedError: if the model is not built.
+            DataError: if x does not fit.
+        """
+        engine = self._engine_for("step")
+        check_carry(self.layers, where="step")
+        batch, _ = read_input(self, np.asarray(x)[None], where="step")
+        if batch.n_steps == 0:
+            raise UsageError(say("step", "x has no steps", expected="at least one"))
+        if state is not None:
+            state = checked_state(self.layers, state, n_sequences=1, dtype=self.dtype, where="step")
+        out, last = engine.forward(batch, state=state)
+        return (out.values[-1] if isinstance(out, Ragged) else out[-1]), last
+
+
+def _like(x: Ragged, rows: Array, steps: int | None) -> Ragged:
+    """Give the sequences that rows (N, K) are: those of x, or so many steps for each of them."""
+    return x.with_values(rows) if steps is None else Ragged(rows, np.full(len(x), steps))

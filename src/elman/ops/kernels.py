@@ -1,0 +1,83 @@
+"""Which code runs an operation: a native kernel, or NumPy and why."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from elman.cells import Cell
+from elman.ops import recurrence
+from elman.ops.core import native
+
+__all__ = ["ARITHMETIC", "Kernel", "of_lookup", "of_product", "of_recurrence"]
+
+
+class Kernel(NamedTuple):
+    """What runs an operation.
+
+    Attributes:
+        kernel: name of the native kernel, or None for NumPy.
+        reason: why it is NumPy; None if it is not.
+    """
+
+    kernel: str | None
+    reason: str | None
+
+
+#: Of layers without products there is little to gain: their time is that of reading their numbers once or twice.
+ARITHMETIC = Kernel(None, "no matrix product, a pass or two over its numbers")
+
+
+def of_product(dtype: DTypeLike) -> Kernel:
+    """Say what multiplies rows with a matrix.
+
+    Args:
+        dtype: of the numbers.
+
+    Example:
+        >>> of_product("float16").reason
+        'there are no native kernels for float16'
+    """
+    return _native("linear", dtype)
+
+
+def of_lookup(dtype: DTypeLike) -> Kernel:
+    """Say what takes the rows of token ids out of a table and adds gradients into it.
+
+    Args:
+        dtype: of the numbers.
+    """
+    return _native("lookup", dtype)
+
+
+def of_recurrence(cell: Cell, dtype: DTypeLike) -> Kernel:
+    """Say what runs a cell over sequences.
+
+    Args:
+        cell: with its options.
+        dtype: of the numbers.
+
+    Example:
+        >>> from elman.cells import RNN
+        >>> of_recurrence(RNN("relu"), "float32").kernel in ("rnn.relu", None)
+        True
+    """
+    describe: Any = getattr(recurrence, "describe", None)
+    if describe is not None:
+        return Kernel(*describe(cell, np.dtype(dtype)))
+    # Until the recurrence describes itself.
+    name = ".".join((cell.name, *map(str, cell.config().values())))
+    found = _native(name, dtype)
+    if found.kernel is not None and native is not None and not native.has_cell(name):
+        return Kernel(None, f"there is no native kernel for the cell {cell}")
+    return found
+
+
+def _native(name: str, dtype: DTypeLike) -> Kernel:
+    if native is None:
+        return Kernel(None, "the native core is not installed")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        return Kernel(None, f"there are no native kernels for {np.dtype(dtype)}")
+    return Kernel(name, None)

@@ -1,0 +1,101 @@
+"""Curves in TensorBoard; the only room of tensorboardX."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from elman.errors import UsageError, say
+from elman.training.callbacks.base import Callback, Logs
+from elman.training.checks import check_count
+
+__all__ = ["TensorBoard"]
+
+
+class TensorBoard(Callback):
+    """Write figures and weights for TensorBoard, in Keras's folders and under Keras's names.
+
+    `<log_dir>/train` holds "epoch_loss", "epoch_<metric>" and "epoch_learning_rate" over epochs and "batch_loss" over
+    batches, `<log_dir>/validation` the same figures of the validation data, so that both curves share a chart.
+    Needs the extra `track`: pip install 'elman[track]'.
+
+    Args:
+        log_dir: a folder, made if it is not there.
+        histogram_freq: after how many epochs the weights are written as histograms; 0 for never.
+        update_freq: "epoch", "batch", or after how many batches the loss of a batch is written.
+
+    Raises:
+        UsageError: if an option is out of range, or tensorboardX is not installed.
+
+    Example:
+        >>> TensorBoard("logs/first", update_freq=100).update_freq
+        100
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] = "logs",
+        *,
+        histogram_freq: int = 0,
+        update_freq: Literal["epoch", "batch"] | int = "epoch",
+    ) -> None:
+        where = type(self).__name__
+        if histogram_freq != 0:
+            check_count(f"{where}, histogram_freq", histogram_freq)
+        if update_freq not in ("epoch", "batch"):
+            check_count(f"{where}, update_freq", update_freq)
+        self.log_dir, self.histogram_freq, self.update_freq = os.fspath(log_dir), int(histogram_freq), update_freq
+        if update_freq != "epoch":
+            # Set on the object, so that one that writes after epochs costs nothing in batches.
+            self.on_batch_end = self._write_batch  # type: ignore[method-assign]
+        self._writers: dict[str, Any] = {}
+        self._batches = 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Look for tensorboardX before any time is spent."""
+        self._writer("train")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write the figures, and the weights if it is time."""
+        for name, value in logs.items():
+            part = "validation" if name.startswith("val_") else "train"
+            self._writer(part).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            for name, weights in self.model.parameters.named().items():
+                self._writer("train").add_histogram(name.replace(".", "/"), weights, epoch)
+        for writer in self._writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Close the files."""
+        self._close()
+
+    def on_interrupt(self, signum: int | None) -> None:
+        """Close the files."""
+        self._close()
+
+    def on_diverged(self, error: BaseException) -> bool:
+        """Close the files."""
+        self._close()
+        return False
+
+    def _write_batch(self, batch: int, logs: Logs) -> None:
+        every = 1 if self.update_freq == "batch" else int(self.update_freq)
+        if self._batches % every == 0:
+            self._writer("train").add_scalar("batch_loss", logs["loss"], self._batches)
+        self._batches += 1
+
+    def _writer(self, part: str) -> Any:
+        """Give the writer of a folder, made when it is first needed."""
+        if part not in self._writers:
+            try:
+                from tensorboardX import SummaryWriter
+            except ImportError:
+                cure = "Install it: pip install 'elman[track]'"
+                raise UsageError(say(type(self).__name__, "tensorboardX is not installed", cure=cure)) from None
+            self._writers[part] = SummaryWriter(os.path.join(self.log_dir, part))
+        return self._writers[part]
+
+    def _close(self) -> None:
+        while self._writers:
+            self._writers.popitem()[1].close()
