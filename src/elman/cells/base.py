@@ -57,7 +57,7 @@ class NumpyNamespace:
 
     @staticmethod
     def hard_sigmoid(a: Array) -> Array:
-        """a / 6 + 1/2, cut at 0 and 1: the sigmoid of straight lines."""
+        """The sigmoid of straight lines: a / 6 + 1/2, cut at 0 and 1."""
         line = a / 6 + 0.5
         return np.where(a.real <= -3, line.dtype.type(0), np.where(a.real >= 3, line.dtype.type(1), line))
 

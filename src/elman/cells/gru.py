@@ -13,14 +13,16 @@ __all__ = ["GRU"]
 
 @dataclass(frozen=True)
 class GRU(Cell):
-    """Cho et al. 2014. With the reset after the product, as cuDNN, PyTorch and Keras have it:
+    """Cho et al. 2014, with the reset after the product or before it.
+
+    After, as cuDNN, PyTorch and Keras have it:
 
         r = σ(ax_r + ah_r)    z = σ(ax_z + ah_z)
         n = φ(ax_n + r ⊙ q)    with q = ah_n + b_hn
         h' = (1 − z) ⊙ n + z ⊙ h
 
     where ax = W x + b and ah = R h. Its bias b_hn stands inside the reset, so that it cannot be
-    added to b. With the reset before the product, as in the paper, there is no b_hn:
+    added to b. Before, as in the paper, there is no b_hn:
 
         n = φ(ax_n + R_n (r ⊙ h))
 

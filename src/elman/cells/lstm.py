@@ -156,10 +156,7 @@ class LSTM(Cell):
             d_phi = normalise_backward(xp, d_phi * p["gain_c"], c_normal, c_scale)
         d_c = d_c + d_phi + d_o * peep[-1]
         d_g = d_c * i * phi(g)
-        if self.coupled:
-            d_in = [d_c * (c_prev - g) * sigma(f)]
-        else:
-            d_in = [d_c * g * sigma(i), d_c * c_prev * sigma(f)]
+        d_in = [d_c * (c_prev - g) * sigma(f)] if self.coupled else [d_c * g * sigma(i), d_c * c_prev * sigma(f)]
         d_c_prev = d_c * f
         if self.peephole:
             for d_gate, w in zip(d_in, peep, strict=False):

@@ -236,7 +236,8 @@ class Recurrent(Layer):
     def _keep(self, rng: Generator, rate: float, shape: tuple[int, ...]) -> Array:
         """Draw 1 / (1 − rate) for what stays and 0 for what is dropped, so that the mean is 1."""
         dtype = self.weights["weight_hh"].dtype
-        return (rng.random(shape, np.float32) >= rate).astype(dtype) * dtype.type(1 / (1 - rate))
+        kept: Array = (rng.random(shape, np.float32) >= rate).astype(dtype) * dtype.type(1 / (1 - rate))
+        return kept
 
     def backward(
         self,
