@@ -5,9 +5,15 @@
 #include <nanobind/stl/optional.h>
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
 #include <numeric>
+#include <utility>
 #include <vector>
 
+#include "beam.h"
 #include "buffers.h"
 #include "dispatch.h"
 #include "running.h"
@@ -75,6 +81,67 @@ void ctc(In<T> logits, Ids lengths, Ids labels, Ids label_lengths, int64_t blank
         run(parts, [&](long part, long n_parts) { kernel.ctc(v, part, n_parts, scratch.at(part)); });
     }
     if (stop) throw nb::python_error();
+}
+
+// A NumPy array that owns these elements.
+template <class X>
+nb::ndarray<nb::numpy, X, nb::ndim<1>> array_of(std::vector<X>&& elements) {
+    auto owned = std::make_unique<std::vector<X>>(std::move(elements));
+    nb::capsule owner(owned.get(), [](void* p) noexcept { delete static_cast<std::vector<X>*>(p); });
+    std::vector<X>& kept = *owned.release();
+    return nb::ndarray<nb::numpy, X, nb::ndim<1>>(kept.data(), {kept.size()}, owner);
+}
+
+// The likeliest readings of each sequence, best first: how many there are (B,), the logarithm of the probability of
+// each, the number of labels of each, and the labels of all.
+template <class T>
+nb::tuple ctc_beams(In<T> logits, Ids lengths, int64_t blank, int64_t width) {
+    require(logits.ndim() == 2 && logits.shape(1) > 0, "logits must be a matrix");
+    const int64_t rows = static_cast<int64_t>(logits.shape(0)), classes = static_cast<int64_t>(logits.shape(1));
+    const T* const from = address(logits, "logits", {rows, classes});
+    const std::vector<int64_t> first_row = starts_of(lengths, rows, "lengths must add up to the rows of logits");
+    check_ids(&blank, 1, classes, "blank");
+    require(width > 0, "the width must be positive");
+    const long sequences = static_cast<long>(lengths.shape(0));
+    std::vector<std::vector<Reading>> found(static_cast<size_t>(sequences));
+    std::atomic<bool> stop{false};
+    std::mutex guard;
+    std::exception_ptr failure;  // memory may run out, and no exception may leave a thread of the pool
+    const double operations =
+        20.0 * static_cast<double>(rows) * static_cast<double>(classes) * static_cast<double>(width);
+    {
+        const Unlocked unlocked(operations);
+        run(parts_for(operations, sequences), [&](long part, long parts) {
+            try {
+                BeamSearch search(classes, blank, width);
+                for (long b = part; b < sequences; b += parts) {
+                    const int64_t first = first_row[static_cast<size_t>(b)],
+                                  end = first_row[static_cast<size_t>(b) + 1];
+                    found[static_cast<size_t>(b)] = search(from + first * classes, end - first, [&] {
+                        if (interrupted()) stop.store(true);
+                        return stop.load();
+                    });
+                }
+            } catch (...) {
+                const std::lock_guard<std::mutex> lock(guard);
+                failure = std::current_exception();
+            }
+        });
+    }
+    if (failure) std::rethrow_exception(failure);
+    if (stop) throw nb::python_error();
+    std::vector<int64_t> counts, label_lengths, labels;
+    std::vector<double> log_probabilities;
+    for (const std::vector<Reading>& readings : found) {
+        counts.push_back(static_cast<int64_t>(readings.size()));
+        for (const Reading& reading : readings) {
+            log_probabilities.push_back(reading.log_probability);
+            label_lengths.push_back(static_cast<int64_t>(reading.labels.size()));
+            labels.insert(labels.end(), reading.labels.begin(), reading.labels.end());
+        }
+    }
+    return nb::make_tuple(array_of(std::move(counts)), array_of(std::move(log_probabilities)),
+                          array_of(std::move(label_lengths)), array_of(std::move(labels)));
 }
 
 }  // namespace elman

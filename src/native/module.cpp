@@ -132,6 +132,7 @@ void bind(nb::module_& m, const char* suffix) {
           maybe("d_logits"));
     m.def("ctc", &ctc<T>, one("logits"), one("lengths"), one("labels"), one("label_lengths"), nb::arg("blank"),
           maybe("weights"), nb::arg("scale"), one("losses"), maybe("d_logits"));
+    m.def("ctc_beams", &ctc_beams<T>, one("logits"), one("lengths"), nb::arg("blank"), nb::arg("width"));
     m.def("add_rows", &add_rows<T>, one("ids"), one("dy"), one("d_weight"));
     m.def("adam", &adam<T>, one("flat"), one("grads"), one("m"), one("v"), nb::arg("beta_1"), nb::arg("beta_2"),
           nb::arg("root_correction"), nb::arg("epsilon"), nb::arg("step_size"));
