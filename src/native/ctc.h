@@ -22,7 +22,7 @@ namespace ELMAN_ISA {
 
 constexpr long kWide = Lanes<double>::count;
 constexpr double kNever = -1e280;       // exponent of zero, whatever the mantissa; adding to it changes nothing
-constexpr double kFaintest = -1000;     // 2^kFaintest beside 1 is nothing
+constexpr double kFaintest = -1023;     // the exponent whose bits are those of zero
 constexpr double kUnlikeliest = -1e15;  // nats below the likeliest class, past which the exponent is no whole number
 constexpr long kRescaleSteps = 64;  // a step multiplies a mantissa by 0.7 to 4.3: in 64 it stays within 1e-10 to 1e41
 
@@ -53,7 +53,7 @@ ELMAN_INLINE WideRow carve_wide(Scratch* scratch, long count) {
     return {mantissa, carve<double>(scratch, count)};
 }
 
-// 2^n for whole n <= 1000; 2^kFaintest for all below.
+// 2^n for whole n <= 1000; zero from kFaintest down.
 ELMAN_INLINE Vec<double> two_to(Vec<double> n) {
     return power_of_two<double>(max_of<double>(n, splat(kFaintest)) + Exp<double>::shifter);
 }
