@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,7 +59,7 @@ class BeamSearch {
     struct Candidate {
         double log_probability;
         int64_t from, label;
-        // By probability, then by place: the order is the same in every run.
+        // The likelier first; of equals by place, so that the order is the same in every run.
         bool operator<(const Candidate& other) const {
             if (log_probability != other.log_probability) return log_probability > other.log_probability;
             return std::make_pair(from, label) < std::make_pair(other.from, other.label);
@@ -78,6 +79,11 @@ class BeamSearch {
         for (const double x : log_y_) total += std::exp(x - top);
         const double log_total = top + std::log(total);
         for (double& x : log_y_) x -= log_total;
+        by_probability_.resize(log_y_.size());
+        std::iota(by_probability_.begin(), by_probability_.end(), 0);
+        std::sort(by_probability_.begin(), by_probability_.end(), [this](int64_t a, int64_t b) {
+            return log_y_[static_cast<size_t>(a)] > log_y_[static_cast<size_t>(b)];
+        });
     }
 
     template <class T>
@@ -104,10 +110,16 @@ class BeamSearch {
             stay_.push_back(beam_of(beams_[j].prefix, blank, label));
             offer({stay_.back().both, static_cast<int64_t>(j), -1});
         }
+        // Once as many stay as there is room for, whatever is less likely than all of them has no chance.
+        const double least = candidates_.size() < static_cast<size_t>(width_)
+                                 ? kNever
+                                 : std::max_element(candidates_.begin(), candidates_.end())->log_probability;
         for (size_t i = 0; i < count; ++i)
-            for (int64_t k = 0; k < classes_; ++k)
+            for (const int64_t k : by_probability_) {
+                if (beams_[i].both + log_y_[static_cast<size_t>(k)] < least) break;
                 if (k != blank_ && !taken_[i * static_cast<size_t>(classes_) + static_cast<size_t>(k)])
                     offer({extended(beams_[i], k), static_cast<int64_t>(i), k});
+            }
         keep_best();
     }
 
@@ -159,6 +171,7 @@ class BeamSearch {
     std::vector<Candidate> candidates_;
     std::vector<char> taken_;  // (beams, classes): the longer prefix is a beam itself
     std::vector<double> log_y_;
+    std::vector<int64_t> by_probability_;  // the classes, likeliest first
 };
 
 }  // namespace elman

@@ -153,7 +153,7 @@ struct Ctc {
                 possible ? log_totals - __builtin_log(mantissa) - exponent * kLog2 : log_totals + __builtin_huge_val();
             if (!d_logits) continue;
             if (possible)
-                backward(v, problem, {splat(mantissa), splat(exponent)}, weight * v.scale, d_logits, &waiting);
+                backward(v, problem, {splat(1 / mantissa), splat(-exponent)}, weight * v.scale, d_logits, &waiting);
             else
                 fill(d_logits, problem.steps * v.classes, static_cast<T>(__builtin_nan("")));
         }
@@ -199,11 +199,13 @@ struct Ctc {
         }
     }
 
+    // The first n numbers as double; the rest read as zero.
     static ELMAN_INLINE Vec<double> load_wide(const T* x, long n) {
-        typedef T Narrow __attribute__((vector_size(kWide * sizeof(T))));
-        Narrow narrow = {};
-        memcpy(&narrow, x, static_cast<size_t>(n) * sizeof(T));
-        return __builtin_convertvector(narrow, Vec<double>);
+        typedef T Narrow __attribute__((vector_size(kWide * sizeof(T)), may_alias, aligned(alignof(T))));
+        if (n == kWide) return __builtin_convertvector(*reinterpret_cast<const Narrow*>(x), Vec<double>);
+        Vec<double> wide = {};
+        for (long i = 0; i < n; ++i) wide[i] = static_cast<double>(x[i]);
+        return wide;
     }
 
     // e^(logit - largest) of step t by class and by place; returns the sum over the classes.
@@ -277,13 +279,13 @@ struct Ctc {
         return log_totals;
     }
 
-    // d_logits = factor (p - expected).
-    static void backward(const Views& v, const Problem& p, Wide total, double factor, T* d_logits, long* waiting) {
+    // d_logits = factor (p - expected); `inverse` is 1 / the sum over all paths.
+    static void backward(const Views& v, const Problem& p, Wide inverse, double factor, T* d_logits, long* waiting) {
         clear(p);
         p.blanks.set(p.labels, 1, 0);  // after the last step, every path stands at blank L
         for (long t = p.steps - 1; t >= 0; --t) {
             if (stop_now(v.interrupt, 1, waiting)) return;
-            const double inverse = 1 / emit(p, t);
+            const double one_by_total = 1 / emit(p, t);
             const Wide p_blank = blank_of(p);
             Vec<double> at_blank = {};
             const long first = p.first_place(t), end = p.end_place(t);
@@ -293,8 +295,8 @@ struct Ctc {
                 const Wide b_blank = sum_of(blank, label);
                 const Wide b_label =
                     sum_of(sum_of(label, p.blanks.at(i + 1)), skipping(p.labels_row.at(i + 1), p.skip + i + 1));
-                at_blank += share(p.tape_blanks(t).at(i), b_blank, total);
-                store(p.at_label + i, share(p.tape_labels(t).at(i), b_label, total));
+                at_blank += share(p.tape_blanks(t).at(i), b_blank, inverse);
+                store(p.at_label + i, share(p.tape_labels(t).at(i), b_label, inverse));
                 p.blanks.put(i, product_of(b_blank, p_blank));
                 p.labels_row.put(i, product_of(b_label, p.label_row.at(i)));
             }
@@ -304,13 +306,13 @@ struct Ctc {
             for (int i = 0; i < kWide; ++i) p.expected[p.blank] += at_blank[i];
             T* const d = d_logits + t * p.classes;
             for (long k = 0; k < p.classes; ++k)
-                d[k] = static_cast<T>(factor * (p.probability[k] * inverse - p.expected[k]));
+                d[k] = static_cast<T>(factor * (p.probability[k] * one_by_total - p.expected[k]));
         }
     }
 
-    // a b / total: the share of the paths that pass here.
-    static ELMAN_INLINE Vec<double> share(Wide a, Wide b, Wide total) {
-        return a.mantissa * b.mantissa / total.mantissa * two_to(a.exponent + b.exponent - total.exponent);
+    // The share of the paths that pass here.
+    static ELMAN_INLINE Vec<double> share(Wide a, Wide b, Wide inverse) {
+        return a.mantissa * b.mantissa * inverse.mantissa * two_to(a.exponent + b.exponent + inverse.exponent);
     }
 };
 
