@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -510,6 +512,36 @@ def test_what_cannot_be_is_not_read():
         [([], 0.5), ([1], 0.5)],
         [([1], 0.5), ([], 0.5)],
     )
+
+
+# --- interrupts -----------------------------------------------------------------------------------------------------
+
+LONG = np.random.default_rng(1).standard_normal((200_000, 3))
+SLOW = {
+    "loss": lambda: ctc(LONG, [100_000] * 2, Ragged(np.arange(10_000) % 2 + 1, [5_000] * 2), want_grad=False),
+    "gradient": lambda: ctc(LONG, [2_000] * 100, Ragged(np.arange(50_000) % 2 + 1, [500] * 100)),
+    "beam": lambda: beam_decode(LONG, [100_000] * 2, width=200),
+}
+
+
+@needs_native
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+@pytest.mark.parametrize("name", SLOW)
+def test_an_interrupt_is_heard(name):
+    def raise_interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, raise_interrupt)
+    start = time.perf_counter()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            for _ in range(100):  # many seconds, whatever the machine
+                SLOW[name]()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.perf_counter() - start < 2
 
 
 # --- every instruction set ------------------------------------------------------------------------------------------

@@ -146,20 +146,26 @@ struct Ctc {
                 if (d_logits) fill(d_logits, problem.steps * v.classes, T(0));
                 continue;
             }
-            double mantissa, exponent;  // of the sum over all paths of Π e^(logit - largest)
-            const double log_totals = forward(v, problem, &mantissa, &exponent, &waiting);
-            const bool possible = exponent > kNever / 2;
-            v.losses[b] =
-                possible ? log_totals - __builtin_log(mantissa) - exponent * kLog2 : log_totals + __builtin_huge_val();
+            PathSum sum;
+            if (!forward(v, problem, &sum, &waiting)) return;
+            const bool possible = sum.exponent > kNever / 2;
+            v.losses[b] = possible ? sum.log_totals - __builtin_log(sum.mantissa) - sum.exponent * kLog2
+                                   : sum.log_totals + __builtin_huge_val();
             if (!d_logits) continue;
-            if (possible)
-                backward(v, problem, {splat(1 / mantissa), splat(-exponent)}, weight * v.scale, d_logits, &waiting);
-            else
+            if (!possible)
                 fill(d_logits, problem.steps * v.classes, static_cast<T>(__builtin_nan("")));
+            else if (!backward(v, problem, sum, weight * v.scale, d_logits, &waiting))
+                return;
         }
     }
 
   private:
+    // The sum over all paths of the products of e^(logit - largest), and what makes it a probability.
+    struct PathSum {
+        double mantissa, exponent;
+        double log_totals;  // log of the sum of e^(logit - largest) over the classes, added up over the steps
+    };
+
     static constexpr double kLog2 = 0.69314718055994530942;
 
     static void fill(T* to, long n, T value) {
@@ -245,13 +251,13 @@ struct Ctc {
         rescale(p.labels_row, p.width);
     }
 
-    // The sum over all paths, and the logarithms of the sums over the classes, summed over the steps.
-    static double forward(const Views& v, const Problem& p, double* mantissa, double* exponent, long* waiting) {
+    // False when interrupted.
+    static bool forward(const Views& v, const Problem& p, PathSum* sum, long* waiting) {
         double log_totals = 0;
         clear(p);
         p.blanks.set(0, 1, 0);  // before the first step, every path stands at blank 0
         for (long t = 0; t < p.steps; ++t) {
-            if (stop_now(v.interrupt, 1, waiting)) return 0;
+            if (stop_now(v.interrupt, 1, waiting)) return false;
             log_totals += __builtin_log(emit(p, t));
             const Wide p_blank = blank_of(p);
             // Downwards, because place i reads i - 1 of the step before.
@@ -270,21 +276,19 @@ struct Ctc {
             rescale_all(p, t);
         }
         const long last = p.labels - 1;  // at -1 stands zero
-        const double label_exponent = p.labels_row.exponent[last], blank_exponent = p.blanks.exponent[p.labels];
-        const double top = label_exponent > blank_exponent ? label_exponent : blank_exponent;
-        const Wide sum = sum_of({splat(p.labels_row.mantissa[last]), splat(label_exponent)},
-                                {splat(p.blanks.mantissa[p.labels]), splat(blank_exponent)});
-        *mantissa = sum.mantissa[0];
-        *exponent = top;
-        return log_totals;
+        const Wide paths = sum_of({splat(p.labels_row.mantissa[last]), splat(p.labels_row.exponent[last])},
+                                  {splat(p.blanks.mantissa[p.labels]), splat(p.blanks.exponent[p.labels])});
+        *sum = {paths.mantissa[0], paths.exponent[0], log_totals};
+        return true;
     }
 
-    // d_logits = factor (p - expected); `inverse` is 1 / the sum over all paths.
-    static void backward(const Views& v, const Problem& p, Wide inverse, double factor, T* d_logits, long* waiting) {
+    // d_logits = factor (p - expected). False when interrupted.
+    static bool backward(const Views& v, const Problem& p, PathSum sum, double factor, T* d_logits, long* waiting) {
+        const Wide inverse = {splat(1 / sum.mantissa), splat(-sum.exponent)};
         clear(p);
         p.blanks.set(p.labels, 1, 0);  // after the last step, every path stands at blank L
         for (long t = p.steps - 1; t >= 0; --t) {
-            if (stop_now(v.interrupt, 1, waiting)) return;
+            if (stop_now(v.interrupt, 1, waiting)) return false;
             const double one_by_total = 1 / emit(p, t);
             const Wide p_blank = blank_of(p);
             Vec<double> at_blank = {};
@@ -308,6 +312,7 @@ struct Ctc {
             for (long k = 0; k < p.classes; ++k)
                 d[k] = static_cast<T>(factor * (p.probability[k] * one_by_total - p.expected[k]));
         }
+        return true;
     }
 
     // The share of the paths that pass here.
