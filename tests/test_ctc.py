@@ -189,6 +189,19 @@ def test_probabilities_beyond_the_range_of_double(spread, rng, monkeypatch):
 
 
 @needs_native
+@pytest.mark.parametrize("spread", [0.01, 8.0])
+def test_a_sequence_of_thousands_of_steps(spread, rng, monkeypatch):
+    """Mantissas grow threefold a step where classes are alike; nobody moving them back, they would overflow."""
+    problem = make_problem(rng, [(4000, 30)], 4, spread=spread)
+    expected, _, d_expected = by_definition(problem, monkeypatch)
+    loss, _, d_logits = problem.loss()
+    assert loss == pytest.approx(expected, rel=1e-12)
+    # The definition's logarithms, of size 1e3 to 1e4, round in each of 4000 steps.
+    assert_close(d_logits, d_expected, 1e-9)
+    np.testing.assert_allclose(d_logits.sum(axis=1), 0, atol=1e-12)
+
+
+@needs_native
 def test_a_blank_that_drowns_the_labels(monkeypatch):
     """Every path must pass labels of e^-60 at each of 100 places; one scale for all places would lose them."""
     logits = np.zeros((300, 5))
@@ -372,6 +385,11 @@ BAD = {
         lambda: ctc(np.zeros((7, 4)), [4, 3], Ragged(np.ones(2, int), [1, 1]), weights=np.ones(7)),
         DataError,
         "ctc: weights do not fit, expected (2,), got (7,).",
+    ),
+    "negative weight": (
+        lambda: ctc(np.zeros((7, 4)), [4, 3], Ragged(np.ones(2, int), [1, 1]), weights=np.array([1.0, -0.5])),
+        DataError,
+        "ctc: a weight cannot be used, expected finite numbers >= 0, got -0.5 for sequence 1.",
     ),
     "blank": (
         lambda: ctc(np.zeros((7, 4)), [7], Ragged(np.array([1]), [1]), blank=4),

@@ -205,11 +205,11 @@ struct Ctc {
         }
     }
 
-    // The first n numbers as double; the rest read as zero.
-    static ELMAN_INLINE Vec<double> load_wide(const T* x, long n) {
+    // The first n numbers as double; the others read as `rest`.
+    static ELMAN_INLINE Vec<double> load_wide(const T* x, long n, double rest) {
         typedef T Narrow __attribute__((vector_size(kWide * sizeof(T)), may_alias, aligned(alignof(T))));
         if (n == kWide) return __builtin_convertvector(*reinterpret_cast<const Narrow*>(x), Vec<double>);
-        Vec<double> wide = {};
+        Vec<double> wide = splat(rest);
         for (long i = 0; i < n; ++i) wide[i] = static_cast<double>(x[i]);
         return wide;
     }
@@ -222,7 +222,7 @@ struct Ctc {
         double total = 0;
         for (long k = 0; k < p.classes; k += kWide) {
             const long n = p.classes - k < kWide ? p.classes - k : kWide;
-            const Wide e = wide_exp(load_wide(row + k, n) - top);
+            const Wide e = wide_exp(load_wide(row + k, n, top) - top);
             const Vec<double> plain = e.mantissa * two_to(e.exponent);
             p.class_row.put(k, e);
             store(p.probability + k, plain);

@@ -58,8 +58,8 @@ def ctc(
         gradient of NaN, where logits of −inf leave the labels no path.
 
     Raises:
-        DataError: if the shapes do not fit, a label is the blank or no class, or a sequence is too short for
-            its labels.
+        DataError: if the shapes do not fit, a label is the blank or no class, a weight is negative or not finite, or a
+            sequence that counts is too short for its labels.
         UsageError: if the blank is not one of the classes.
 
     Example:
@@ -75,6 +75,11 @@ def ctc(
     each_weight = np.ones(len(steps)) if weights is None else np.ascontiguousarray(weights, np.float64)
     if each_weight.shape != (len(steps),):
         raise DataError(say("ctc", "weights do not fit", expected=(len(steps),), got=each_weight.shape))
+    usable = (each_weight >= 0) & (each_weight < np.inf)
+    if not usable.all():
+        b = int(np.argmin(usable))
+        got = f"{each_weight[b]} for sequence {b}"
+        raise DataError(say("ctc", "a weight cannot be used", expected="finite numbers >= 0", got=got))
     _check_room(steps, labels, counts=each_weight > 0)
     total = float(each_weight.sum())
     if total == 0:
@@ -89,8 +94,7 @@ def ctc(
         native.ctc(logits, steps, ids, labels.lengths, int(blank), each_weight, 1 / total, losses, d_logits)
     else:
         losses, d_logits = _reference(logits, steps, labels, int(blank), each_weight / total, want_grad)
-    counting = each_weight > 0  # what does not count may be infinite
-    return (each_weight[counting] * losses[counting]).sum().item() / total, total, d_logits
+    return (each_weight * losses).sum().item() / total, total, d_logits
 
 
 def greedy_decode(logits: Array, lengths: ArrayLike, *, blank: int = 0) -> list[Ids]:
