@@ -5,6 +5,7 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "cells/rnn.h"
+#include "ctc.h"
 #include "embedding.h"
 #include "linear.h"
 #include "optimizer.h"
@@ -37,6 +38,8 @@ constexpr Kernels<T> make_kernels() {
             Linear<T>::weights_scratch,
             Linear<T>::weights,
             cross_entropy<T>,
+            Ctc<T>::scratch,
+            Ctc<T>::loss,
             add_rows<T>,
             adam<T>,
             squares<T>,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arrays.h"
+#include "bind_ctc.h"
 #include "bind_linear.h"
 #include "bind_recurrence.h"
 #include "dispatch.h"
@@ -135,6 +136,9 @@ void bind(nb::module_& m, const char* suffix) {
              maybe("dz"), maybe("dx"), one("d_weight"), one("d_bias"));
     m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
           maybe("d_logits"));
+    m.def("ctc", &ctc<T>, one("logits"), one("lengths"), one("labels"), one("label_lengths"), nb::arg("blank"),
+          maybe("weights"), nb::arg("scale"), one("losses"), maybe("d_logits"));
+    m.def("ctc_beams", &ctc_beams<T>, one("logits"), one("lengths"), nb::arg("blank"), nb::arg("width"));
     m.def("add_rows", &add_rows<T>, one("ids"), one("dy"), one("d_weight"));
     m.def("adam", &adam<T>, one("flat"), one("grads"), one("m"), one("v"), nb::arg("beta_1"), nb::arg("beta_2"),
           nb::arg("root_correction"), nb::arg("epsilon"), nb::arg("step_size"));

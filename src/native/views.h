@@ -200,6 +200,22 @@ struct CrossEntropyViews {
     T* d_logits;       // or null
 };
 
+// Connectionist temporal classification of a ragged batch, sequence after sequence.
+template <class T>
+struct CtcViews {
+    long sequences, classes, blank;
+    const int64_t* order;        // (B): sequences, most work first
+    const int64_t* first_row;    // (B + 1) into logits
+    const int64_t* first_label;  // (B + 1) into labels
+    const T* logits;             // (N, K)
+    const int64_t* labels;       // none of them the blank
+    const double* weights;       // (B,) or null for one; a sequence of weight zero is left out
+    double scale;                // 1 / sum of the weights
+    Interrupt interrupt;
+    double* losses;  // (B,): -log p(labels), without its weight; infinite where no path reads as the labels
+    T* d_logits;     // (N, K) or null
+};
+
 template <class T>
 struct RowsViews {
     long rows, columns;
@@ -272,6 +288,8 @@ struct Kernels {
     long (*linear_weights_scratch)(const LinearViews<T>&);
     void (*linear_weights)(const LinearViews<T>&, long part, long parts, Scratch);
     void (*cross_entropy)(const CrossEntropyViews<T>&, long part, long parts);
+    long (*ctc_scratch)(const CtcViews<T>&);
+    void (*ctc)(const CtcViews<T>&, long part, long parts, Scratch);
     void (*add_rows)(const RowsViews<T>&, long part, long parts);
     void (*adam)(const AdamViews<T>&, long part, long parts);
     void (*squares)(const SquaresViews<T>&, long part, long parts);
