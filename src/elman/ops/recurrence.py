@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from elman.cells import Cell
 from elman.ops import reference
 from elman.ops.core import native, note_slow_path
+from elman.ops.kernels import of_recurrence
 from elman.ops.noise import QUIET, Noise
 from elman.ops.tape import RecurrenceTape
 from elman.ops.weights import Weights
 from elman.ops.workspace import Workspace, current, empty_aligned
 from elman.ragged import Ragged
 
-__all__ = ["Kernel", "RecurrenceTape", "backward", "describe", "forward"]
+__all__ = ["RecurrenceTape", "backward", "forward"]
 
 Array = NDArray[Any]
 State = tuple[Array, ...]
@@ -85,46 +86,13 @@ def backward(
     )
 
 
-class Kernel(NamedTuple):
-    """What computes a recurrence.
-
-    Attributes:
-        name: of the native kernel; None if NumPy does the work.
-        reason: why it is NumPy; None otherwise.
-    """
-
-    name: str | None
-    reason: str | None
-
-
-def describe(cell: Cell, dtype: DTypeLike) -> Kernel:
-    """Say what computes a cell's recurrence on this machine.
-
-    Args:
-        cell: to be run.
-        dtype: of its weights.
-
-    Example:
-        >>> from elman.cells import LSTM
-        >>> describe(LSTM(), "float16").reason
-        'the native core computes in float32 and float64'
-    """
-    if native is None:
-        return Kernel(None, "the native core is not built")
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        return Kernel(None, "the native core computes in float32 and float64")
-    if not native.has_cell(cell.kernel):
-        return Kernel(None, f"there is no native kernel for the cell {cell}")
-    return Kernel(cell.kernel, None)
-
-
 def _make_kernel(weights: Weights, cell: Cell) -> _Kernel | None:
     dtype = weights["weight_hh"].dtype
-    kernel = describe(cell, dtype)
-    if kernel.name is not None:
+    kernel, reason = of_recurrence(cell, dtype)
+    if kernel is not None:
         return _Kernel(cell, weights)
-    if native is not None and dtype in (np.float32, np.float64):
-        note_slow_path(str(kernel.reason))
+    if native is not None and dtype in (np.float32, np.float64):  # complex numbers are for checks alone
+        note_slow_path(str(reason))
     return None
 
 
