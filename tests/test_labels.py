@@ -9,10 +9,10 @@ import pytest
 
 import elman
 from elman import layers, losses
-from elman.errors import DataError, DataTypeError, UsageError
+from elman.errors import DataError, DataTypeError, DivergedError, UsageError
 from elman.ragged import Ragged
 from elman.training.labels import as_labels, steps_needed
-from elman.training.optimizers import Adam
+from elman.training.optimizers import SGD, Adam
 from elman.training.rows import RowReader
 
 STEPS = [5, 3, 0, 7, 4]
@@ -214,8 +214,25 @@ class TestModels:
         assert history["val_loss"][-1] < 0.3 * history["val_loss"][0]
         assert history["val_label_error_rate"][-1] < 0.1 < history["val_label_error_rate"][0]
 
+    def test_a_loss_that_explodes_is_told(self, rng):
+        """The loss says so, not the metric that could read nothing."""
+        x, y = self.data(rng)
+        model = make(optimizer=SGD(1e300), metrics=["label_error_rate"])
+        with pytest.raises(DivergedError, match="Lower learning_rate"), np.errstate(all="ignore"):
+            model.fit(x, y, epochs=20, verbose=0, rng=0)
+
+    @pytest.mark.parametrize("size", [1, 2, 5])
+    def test_shuffled_batches_hold_the_labels_of_their_sequences(self, rng, size):
+        """With a rate of next to nothing, an epoch of any batches has the loss of all at once."""
+        x, y = self.data(rng)
+        model = make(optimizer=SGD(1e-300))
+        model.build(3, rng=2)
+        expected = model.evaluate(x, y)
+        history = model.fit(x, padded(y), batch_size=size, verbose=0, rng=3)
+        assert history.history["loss"][0] == pytest.approx(expected, rel=1e-12)
+
     def test_all_weights_of_a_batch_zero(self, rng):
         x, y = self.data(rng)
-        with pytest.warns(RuntimeWarning, match="no target has a weight above zero"):
+        with pytest.warns(RuntimeWarning, match="no sequence has a weight above zero"):
             history = make().fit(x, y, batch_size=1, sample_weight=[0, 1, 0, 1, 1], verbose=0, rng=0)
         assert np.isfinite(history.batches).all() and (history.batches == 0).sum() >= 2

@@ -142,6 +142,16 @@ def test_two_threads_may_run_one_layer():
         lambda: layers.Dense(3),
         *[lambda kind=kind: kind(3) for kind in RECURRENT],
         *[lambda kind=kind: kind(3, return_sequences=True) for kind in RECURRENT],
+        *[lambda kind=kind: layers.Bidirectional(kind(3)) for kind in RECURRENT],
+        *[
+            lambda merge=merge: layers.Bidirectional(layers.LSTM(3, return_sequences=True), merge_mode=merge)
+            for merge in ("concat", "sum", "mean")
+        ],
+        lambda: layers.Residual(layers.GRU(4, return_sequences=True)),
+        lambda: layers.Residual(layers.Dropout(0.5)),
+        lambda: layers.LayerNorm(),
+        *[lambda mode=mode: layers.Pooling(mode) for mode in ("last", "mean", "max", "mean_max")],
+        lambda: layers.AttentionPooling(3),
     ],
 )
 def test_nothing_given_is_changed(make, dtype):
@@ -149,13 +159,15 @@ def test_nothing_given_is_changed(make, dtype):
     layer = bound(make(), 4, dtype=dtype)
     x = batch([3, 0, 2], 4, dtype=dtype)
     rng = np.random.default_rng(1)
-    states = len(layer.cell.states) if hasattr(layer, "cell") else 0
-    state = tuple(rng.standard_normal((3, 3)).astype(dtype) for _ in range(states))
+    state, dstate = (
+        tuple(rng.standard_normal((3, width)).astype(dtype) for width in layer.state_sizes()) for _ in range(2)
+    )
+    for array in (x.values, *state, *layer.weights.values()):
+        array.flags.writeable = False
     out, last, tape = layer.forward(x, state=state or None)
     values = out.values if isinstance(out, Ragged) else out
     assert values.dtype == dtype
     dy = rng.standard_normal(values.shape).astype(dtype)
-    dstate = tuple(rng.standard_normal((3, 3)).astype(dtype) for _ in range(states))
     given = [x.values, dy, *state, *dstate, *layer.weights.values(), values, *last]
     for array in given:
         array.flags.writeable = False
@@ -165,6 +177,28 @@ def test_nothing_given_is_changed(make, dtype):
     assert dx.values.dtype == dtype
     for answer in (dx.values, *back, *([] if dh is None else [dh])):
         assert not any(np.shares_memory(answer, array) for array in given)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Bidirectional(layers.LSTM(6, return_sequences=True)),
+        layers.Bidirectional(layers.GRU(6), merge_mode="sum"),
+        layers.Residual(layers.RNN(5, return_sequences=True)),
+        layers.LayerNorm(),
+        layers.Dropout(0.5),
+        layers.Dropout(0.5, per_sequence=True),
+        layers.Pooling("mean_max"),
+        layers.AttentionPooling(7),
+    ],
+    ids=repr,
+)
+def test_tapes_are_no_larger_than_foretold(layer):
+    """What the tape keeps fits into what is announced before a batch is begun, gradients aside."""
+    bound(layer, 5)
+    x = batch([40, 0, 60], 5)
+    _, _, tape = layer.forward(x, rng=np.random.default_rng(0))
+    assert 0 < tape.nbytes <= layer.kept_per_step(5) * x.n_steps * 8
 
 
 def test_gradients_are_added_and_dx_only_if_wanted():

@@ -151,6 +151,18 @@ def test_saturated_logits_stay_finite(name, scale, rng):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.activation])
+def test_gradients_at_zero(name, rng):
+    """Where the two ways to write a sigmoid meet, and where all logits are the greatest."""
+    loss, logits = LOSSES[name], np.zeros((4, 3))
+    target = make_target(loss, 4, 3, rng)
+
+    def f(p):
+        return loss(p["logits"], target, want_grad=False)[0]
+
+    check_gradients(f, {"logits": logits}, {"logits": loss(logits, target)[2]}, rng)
+
+
 def test_subgradients_where_prediction_meets_target():
     """A prediction that is right stays; on Huber's edge both formulas agree."""
     at = np.array([[1.5, -2.0, 0.0]])

@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
+import elman  # noqa: E402
+from elman import layers  # noqa: E402
 from elman.ops import losses  # noqa: E402
 from elman.training import metrics  # noqa: E402
 from elman.training.metrics import Meter  # noqa: E402
@@ -94,3 +96,34 @@ def test_f1_of_scikit_learn(average, weighted, rng):
         meter.observe(scores[part], labels[part], None if weights is None else weights[part])
     expected = f1_score(labels, scores.argmax(1), average=average, sample_weight=weights)
     assert list(meter.results().values()) == [pytest.approx(expected, rel=1e-12)]
+
+
+@pytest.mark.parametrize("blank", [0, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_model_with_ctc(weighted, blank, rng):
+    """The batch is padded for torch only; its loss is not divided by the number of labels."""
+    pytest.importorskip("elman.ops.ctc")
+    n_classes, steps = 5, [9, 4, 6, 1]
+    x = [rng.normal(size=(length, 3)) for length in steps]
+    y = [rng.permutation(np.delete(np.arange(n_classes), blank))[:length] for length in (3, 1, 2, 0)]
+    y[0][1] = y[0][0]  # needs a blank between
+    weights = rng.random(4) if weighted else None
+    model = elman.Sequential([layers.GRU(6, return_sequences=True), layers.Dense(n_classes)], dtype="float64")
+    model.compile("sgd", losses.CTC(blank=blank))
+    model.build(3, rng=1)
+    loss, gradients, _ = model.gradients(x, y, sample_weight=weights)
+
+    logits = [torch.from_numpy(part).requires_grad_() for part in model.predict(x)]
+    each = functional.ctc_loss(
+        torch.nn.utils.rnn.pad_sequence(logits).log_softmax(2),
+        torch.from_numpy(np.concatenate(y)),
+        torch.tensor(steps),
+        torch.tensor([len(part) for part in y]),
+        blank=blank,
+        reduction="none",
+    )
+    expected = each.mean() if weights is None else (each * torch.from_numpy(weights)).sum() / weights.sum()
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-10)
+    d_bias = np.concatenate([part.grad.numpy() for part in logits]).sum(0)
+    np.testing.assert_allclose(gradients["dense.bias"], d_bias, rtol=1e-10, atol=1e-12)

@@ -106,7 +106,7 @@ class Foundation:
         """Say how the model is trained.
 
         Args:
-            optimizer: "adam", "sgd", or an object such as Adam(2e-3).
+            optimizer: a name of `elman.optimizers.OPTIMIZERS` such as "adam", or an object such as AdamW(2e-3).
             loss: a name such as "mse", "cross_entropy" (classes), "categorical_crossentropy" (one-hot),
                 "binary_crossentropy" or "ctc", all in `elman.losses.LOSSES`, Keras's too; or an object with options
                 such as Huber(delta=2.0).

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from elman.errors import UsageError, say
-from elman.ops.losses.base import Array, Loss, Result, Targets, nothing_counts
+from elman.ops.losses.base import Array, Loss, Result, Targets
 from elman.ragged import Ragged
 
 __all__ = ["CTC"]
@@ -57,8 +57,6 @@ class CTC(Loss):
         Raises:
             DataError: if a sequence has fewer steps than its labels need.
         """
-        if len(logits) == 0 or (weights is not None and not weights.any()):
-            return nothing_counts(logits.values, want_grad)
         from elman.ops.ctc import ctc
 
         return ctc(logits.values, logits.lengths, labels, blank=self.blank, weights=weights, want_grad=want_grad)

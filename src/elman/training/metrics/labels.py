@@ -31,6 +31,8 @@ class LabelErrorRate(Metric):
         """Give Σ w·distance and Σ w·labels; see `Metric`."""
         from elman.ops.ctc import greedy_decode
 
+        if not np.isfinite(prediction.values).all():
+            return np.full(2, math.nan)  # nothing can be read; the loss tells that training went wrong
         blank = loss.blank if isinstance(loss, CTC) else 0
         read = greedy_decode(prediction.values, prediction.lengths, blank=blank)
         edits = np.array([edit_distance(ids, labels) for ids, labels in zip(read, target, strict=True)], np.float64)

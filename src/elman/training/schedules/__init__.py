@@ -72,6 +72,18 @@ def get(schedule: Mapping[str, Any] | Schedule) -> Schedule:
         expected = f"one of {sorted(SCHEDULES)} or an object"
         raise UsageError(say("learning_rate", "there is no such schedule", expected=expected, got=repr(kind)))
     try:
-        return known(**{name: get(value) if isinstance(value, Mapping) else value for name, value in arguments.items()})
+        return known(**{name: _inner(value) for name, value in arguments.items()})
     except TypeError as error:
         raise UsageError(say(f"schedule '{known.name}'", str(error))) from None
+
+
+def _inner(value: Any) -> Any:
+    """Give an argument that is itself a schedule as such, one level deep: a forged file could nest thousands."""
+    if not isinstance(value, Mapping):
+        return value
+    if any(isinstance(part, Mapping) for part in value.values()):
+        expected = "a schedule without another one in it"
+        raise UsageError(
+            say("learning_rate", "schedules are nested too deep", expected=expected, got=value.get("type"))
+        )
+    return get(value)

@@ -26,7 +26,7 @@ class Warmup(Schedule):
         start_factor: the share s of the rate in (0, 1] that the first step takes.
 
     Raises:
-        UsageError: if a value is out of range.
+        UsageError: if a value is out of range, or the schedule that follows is a warm-up too.
 
     Example:
         >>> rate = Warmup(10, then=1e-3, start_factor=0.5)
@@ -42,6 +42,8 @@ class Warmup(Schedule):
 
     def __post_init__(self) -> None:
         self._steps("steps")
+        if isinstance(self.then, Warmup):
+            raise UsageError(say(self._where, "then is a warm-up itself", expected="another schedule, or a rate"))
         if not isinstance(self.then, Schedule):
             self._rate("then")
         share = check_number(self._where, "start_factor", self.start_factor, high=1.0, open_low=True, closed_high=True)
