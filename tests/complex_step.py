@@ -21,7 +21,14 @@ DIRECTIONS = 3
 Arrays = Mapping[str, np.ndarray]
 
 
-def check_gradients(f: Callable[[Arrays], complex], point: Arrays, gradients: Arrays, rng: np.random.Generator) -> None:
+def check_gradients(
+    f: Callable[[Arrays], complex],
+    point: Arrays,
+    gradients: Arrays,
+    rng: np.random.Generator,
+    *,
+    floor: float = 0.0,
+) -> None:
     """Compare gradients with complex steps of f at a point.
 
     Args:
@@ -29,6 +36,8 @@ def check_gradients(f: Callable[[Arrays], complex], point: Arrays, gradients: Ar
         point: float64 arrays by name.
         gradients: what is to be checked, for every name.
         rng: draws entries and directions of arrays too large to go through.
+        floor: the least norm that a gradient is taken to have; for functions whose gradient is a difference of
+            numbers of this size that all but cancel.
     """
     assert set(gradients) == set(point)
     for name, array in point.items():
@@ -47,7 +56,7 @@ def check_gradients(f: Callable[[Arrays], complex], point: Arrays, gradients: Ar
             got = float(gradient.reshape(-1) @ step)
             # The norm of the whole gradient along the step: an entry that happens to be tiny is not asked for digits
             # that its neighbours' rounding does not leave it.
-            scale = max(float(np.linalg.norm(gradient)) * float(np.linalg.norm(step)), 1e-300)
+            scale = max(float(np.linalg.norm(gradient)), floor, 1e-300) * float(np.linalg.norm(step))
             assert abs(got - exact) <= TOLERANCE * scale, (
                 f"d_{name} along entry {int(np.argmax(np.abs(step)))}: {got!r}, complex step {exact!r}, "
                 f"difference {abs(got - exact) / scale:.1e} of the norm"

@@ -159,16 +159,24 @@ struct Segments {
 // A stretch of k that keeps a block of weights (k x 4 vectors: 32 kB) in the first cache while all rows pass it.
 constexpr long kStretch = 128;
 constexpr long kMaxRows = 256;
+// Rows of a plain product made at once: enough to reuse the weights, few enough to stay in the second cache.
+constexpr long kChunkRows = 96;
 
-// c[i] = init[i] + a[i] · w for n <= kMaxRows rows given by their addresses; the columns written are w.columns, or
-// `columns` of them where c has no room for the padding. init: a row to start from for each, or null for zero.
+// Columns [first, end) of a product; first is a multiple of the block width.
+struct Columns {
+    long first, end;
+};
+
+// c[i] = init[i] + a[i] · w for n <= kMaxRows rows given by their addresses, in these columns: all of w.columns, or
+// fewer where c has no room for the padding. init: a row to start from for each, or null for zero.
 // The chain over k is the same for every n.
 template <class T>
 void rows_times(long n, const T* const* a, Segments k, const Packed<T>& w, const T* const* init, T* const* c,
-                long columns) {
+                Columns range) {
     constexpr long lanes = Lanes<T>::count;
     const T* at[kMaxRows];
-    for (long column = 0; column < columns; column += block_width<T>()) {
+    const long columns = range.end;
+    for (long column = range.first; column < columns; column += block_width<T>()) {
         const long wide = columns - column < block_width<T>() ? columns - column : block_width<T>();
         const int nv = static_cast<int>((wide + lanes - 1) / lanes);
         const long last = wide - (nv - 1) * lanes;

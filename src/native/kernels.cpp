@@ -5,10 +5,11 @@
 #include "cells/gru.h"
 #include "cells/lstm.h"
 #include "cells/rnn.h"
+#include "ctc.h"
 #include "embedding.h"
 #include "linear.h"
 #include "optimizer.h"
-#include "recurrence.h"
+#include "recurrence_weights.h"
 
 namespace elman {
 namespace ELMAN_ISA {
@@ -18,8 +19,8 @@ namespace ELMAN_ISA {
 
 template <class T>
 struct CellTable {
-    static constexpr CellKernels<T> cells[] = {
-#define ELMAN_CELL(name, Cell) Recurrence<T, Cell<T>>::kernels(),
+    static constexpr CellKernel<T> cells[] = {
+#define ELMAN_CELL(name, Cell) Cell<T>::kernel(),
 #include "cells.def"
 #undef ELMAN_CELL
     };
@@ -30,12 +31,15 @@ constexpr Kernels<T> make_kernels() {
     return {ELMAN_TEXT(ELMAN_ISA),
             Lanes<T>::count,
             CellTable<T>::cells,
+            recurrence_kernels<T>(),
             Linear<T>::pack,
             Linear<T>::forward,
             Linear<T>::backward,
             Linear<T>::weights_scratch,
             Linear<T>::weights,
             cross_entropy<T>,
+            Ctc<T>::scratch,
+            Ctc<T>::loss,
             add_rows<T>,
             adam<T>,
             squares<T>,

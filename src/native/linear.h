@@ -1,38 +1,12 @@
 // y = f(x W^T + b) and its gradient, rows shared out among parts.
 #pragma once
 
+#include "activations.h"
 #include "outer.h"
-#include "recurrence.h"
-#include "views.h"
+#include "parts.h"
 
 namespace elman {
 namespace ELMAN_ISA {
-
-template <class T>
-ELMAN_INLINE Vec<T> activate(int activation, Vec<T> a) {
-    switch (activation) {
-        case kTanh:
-            return Tanh::value<T>(a);
-        case kSigmoid:
-            return Sigmoid::value<T>(a);
-        case kRelu:
-            return Relu::value<T>(a);
-        default:
-            return a;
-    }
-}
-
-template <class T>
-ELMAN_INLINE Vec<T> slope(int activation, Vec<T> f) {
-    switch (activation) {
-        case kTanh:
-            return Tanh::slope<T>(f);
-        case kSigmoid:
-            return Sigmoid::slope<T>(f);
-        default:
-            return Relu::slope<T>(f);
-    }
-}
 
 template <class T>
 ELMAN_INLINE T largest(const T* x, long n) {
@@ -80,7 +54,7 @@ ELMAN_INLINE void activate_row(int activation, T* y, long n) {
     }
     for (long j = 0; j < n; j += lanes) {
         const long m = n - j < lanes ? n - j : lanes;
-        store_part(y + j, activate<T>(activation, load_part(y + j, m)), m);
+        store_part(y + j, Chosen{activation}.value<T>(load_part(y + j, m)), m);
     }
 }
 
@@ -96,7 +70,7 @@ ELMAN_INLINE void retreat_row(int activation, const T* dy, const T* y, T* dz, lo
     }
     for (long j = 0; j < n; j += lanes) {
         const long m = n - j < lanes ? n - j : lanes;
-        store_part(dz + j, load_part(dy + j, m) * slope<T>(activation, load_part(y + j, m)), m);
+        store_part(dz + j, load_part(dy + j, m) * Chosen{activation}.slope<T>(load_part(y + j, m)), m);
     }
 }
 
@@ -125,7 +99,7 @@ struct Linear {
                 y[i] = v.y + (first + i) * v.output_size;
                 bias[i] = v.bias;
             }
-            rows_times<T>(n, x, Segments{1, v.input_size, 0}, w, bias, y, v.output_size);
+            rows_times<T>(n, x, Segments{1, v.input_size, 0}, w, bias, y, {0, v.output_size});
             for (long i = 0; i < n; ++i) activate_row(v.activation, y[i], v.output_size);
         }
     }
@@ -143,7 +117,7 @@ struct Linear {
                 dz[i] = v.dz + at;
                 if (v.dx) dx[i] = v.dx + (first + i) * v.input_size;
             }
-            if (v.dx) rows_times<T>(n, dz, Segments{1, v.output_size, 0}, w, nullptr, dx, v.input_size);
+            if (v.dx) rows_times<T>(n, dz, Segments{1, v.output_size, 0}, w, nullptr, dx, {0, v.input_size});
         }
     }
 
@@ -206,7 +180,7 @@ void elementwise(int activation, const T* x, T* y, long n) {
     for (long j = 0; j < n; j += lanes) {
         const long m = n - j < lanes ? n - j : lanes;
         const Vec<T> a = load_part(x + j, m);
-        store_part(y + j, activation == kIdentity ? exp_of<T>(a) : activate<T>(activation, a), m);
+        store_part(y + j, activation == kIdentity ? exp_of<T>(a) : Chosen{activation}.value<T>(a), m);
     }
 }
 

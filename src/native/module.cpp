@@ -3,12 +3,14 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "arrays.h"
+#include "bind_ctc.h"
 #include "bind_linear.h"
 #include "bind_recurrence.h"
 #include "dispatch.h"
@@ -112,16 +114,21 @@ void bind(nb::module_& m, const char* suffix) {
     const auto one = [](const char* name) { return nb::arg(name).noconvert(); };
     const auto maybe = [](const char* name) { return nb::arg(name).noconvert().none(); };
     nb::class_<Recurrence<T>>(m, (std::string("Recurrence") + suffix).c_str())
-        .def(nb::init<const std::string&, In<T>, In<T>, In<T>, Maybe<In<T>>>(), nb::arg("cell"), one("weight_ih"),
-             one("weight_hh"), one("bias"), maybe("bias_hn"))
+        .def(nb::init<const std::string&, const std::string&, const std::string&, In<T>, In<T>, Maybe<In<T>>,
+                      Maybe<In<T>>, std::vector<In<T>>>(),
+             nb::arg("cell"), nb::arg("activation"), nb::arg("gate_activation"), one("weight_ih"), one("weight_hh"),
+             maybe("weight_hr"), maybe("bias"), nb::arg("extras"))
         .def_prop_ro("tape_width", &Recurrence<T>::tape_width)
+        .def_prop_ro("grad_width", &Recurrence<T>::grad_width)
         .def_prop_ro("cell_width", &Recurrence<T>::cell_width)
         .def("forward", &Recurrence<T>::forward, nb::arg("tick"), maybe("x"), maybe("ids"), one("lengths"), maybe("h0"),
-             maybe("c0"), one("y"), one("h_last"), maybe("c_last"), maybe("gates"), maybe("cells"))
+             maybe("c0"), maybe("h_mask"), maybe("zone_h"), maybe("zone_c"), nb::arg("zone_h_mean"),
+             nb::arg("zone_c_mean"), one("y"), one("h_last"), maybe("c_last"), maybe("gates"), maybe("cells"))
         .def("backward", &Recurrence<T>::backward, nb::arg("tick"), maybe("dy"), maybe("x"), maybe("ids"),
-             one("lengths"), maybe("h0"), maybe("c0"), one("y"), one("gates"), maybe("cells"), maybe("dh_last"),
+             one("lengths"), maybe("h0"), maybe("c0"), maybe("h_mask"), maybe("zone_h"), maybe("zone_c"),
+             nb::arg("zone_h_mean"), nb::arg("zone_c_mean"), one("y"), one("gates"), maybe("cells"), maybe("dh_last"),
              maybe("dc_last"), one("da"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"), one("d_weight_ih"),
-             one("d_weight_hh"), one("d_bias"), maybe("d_bias_hn"));
+             one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"), nb::arg("d_extras"));
     nb::class_<Linear<T>>(m, (std::string("Linear") + suffix).c_str())
         .def(nb::init<In<T>, In<T>>(), one("weight"), one("bias"))
         .def("forward", &Linear<T>::forward, nb::arg("tick"), nb::arg("activation"), one("x"), one("y"))
@@ -129,6 +136,9 @@ void bind(nb::module_& m, const char* suffix) {
              maybe("dz"), maybe("dx"), one("d_weight"), one("d_bias"));
     m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
           maybe("d_logits"));
+    m.def("ctc", &ctc<T>, one("logits"), one("lengths"), one("labels"), one("label_lengths"), nb::arg("blank"),
+          maybe("weights"), nb::arg("scale"), one("losses"), maybe("d_logits"));
+    m.def("ctc_beams", &ctc_beams<T>, one("logits"), one("lengths"), nb::arg("blank"), nb::arg("width"));
     m.def("add_rows", &add_rows<T>, one("ids"), one("dy"), one("d_weight"));
     m.def("adam", &adam<T>, one("flat"), one("grads"), one("m"), one("v"), nb::arg("beta_1"), nb::arg("beta_2"),
           nb::arg("root_correction"), nb::arg("epsilon"), nb::arg("step_size"));
@@ -153,7 +163,7 @@ NB_MODULE(_native, m) {
     m.def("lanes", [] { return kernels<float>().lanes; });
     m.def("has_cell", [](const std::string& cell) { return cell_index(cell.c_str()) >= 0; });
     m.def("get_threads", &threads);
-    m.attr("ACTIVATIONS") = nb::make_tuple("identity", "tanh", "sigmoid", "relu", "softmax");
+    m.attr("ACTIVATIONS") = nb::make_tuple("identity", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid");
     m.def("set_threads", &set_threads);
     m.def("set_small_work", [](double operations) { small_work.store(operations); });
 }

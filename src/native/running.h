@@ -76,10 +76,18 @@ inline void check_ids(const int64_t* ids, int64_t count, int64_t end, const char
 }
 
 template <class F>
+void call_part(void* f, long part, long parts) {
+    (*static_cast<std::remove_reference_t<F>*>(f))(part, parts);
+}
+
+template <class F>
 void run(long parts, F&& part_of) {
-    run_parts(
-        parts, [](void* f, long part, long count) { (*static_cast<std::remove_reference_t<F>*>(f))(part, count); },
-        &part_of);
+    run_parts(parts, call_part<F>, &part_of);
+}
+
+template <class F>
+bool run_together(long members, F&& member_of) {
+    return run_crew(members, call_part<F>, &member_of);
 }
 
 }  // namespace elman

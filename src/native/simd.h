@@ -173,15 +173,27 @@ struct Exp<double> {
     }
 };
 
+// x = n ln 2 + r: returns e^r - 1, and n + shifter. x must be <= 0.
+template <class T>
+ELMAN_INLINE Vec<T> reduce_exp(Vec<T> x, Vec<T>* shifted) {
+    *shifted = fma(x, splat(Exp<T>::log2e), splat(Exp<T>::shifter));
+    const Vec<T> n = *shifted - Exp<T>::shifter;
+    const Vec<T> r = fma(n, splat(-Exp<T>::ln2_low), fma(n, splat(-Exp<T>::ln2_high), x));
+    return fma(r * r, Exp<T>::q(r), r);
+}
+
+// 2^n from n + shifter, for n that the exponent of T can hold.
+template <class T>
+ELMAN_INLINE Vec<T> power_of_two(Vec<T> shifted) {
+    return (Vec<T>)(((VecInt<T>)shifted << Exp<T>::mantissa) + Exp<T>::one);
+}
+
 // x = n ln 2 + r: returns 2^n and e^r - 1. x must lie in [lowest, 0].
 template <class T>
 ELMAN_INLINE void split_exp(Vec<T> x, Vec<T>* power, Vec<T>* less_one) {
-    typedef VecInt<T> I;
-    const Vec<T> shifted = fma(x, splat(Exp<T>::log2e), splat(Exp<T>::shifter));
-    const Vec<T> n = shifted - Exp<T>::shifter;
-    const Vec<T> r = fma(n, splat(-Exp<T>::ln2_low), fma(n, splat(-Exp<T>::ln2_high), x));
-    *less_one = fma(r * r, Exp<T>::q(r), r);
-    *power = (Vec<T>)(((I)shifted << Exp<T>::mantissa) + Exp<T>::one);
+    Vec<T> shifted;
+    *less_one = reduce_exp<T>(x, &shifted);
+    *power = power_of_two<T>(shifted);
 }
 
 template <class T>

@@ -81,13 +81,13 @@ thread_local bool is_worker = false;
 
 class Pool {
   public:
-    void run(long parts, PartFn fn, void* context) {
+    // False if the parts cannot run at the same time, and nothing has been done.
+    bool run(long parts, PartFn fn, void* context) {
         // No mutex: a signal handler that Python runs in the middle of a job may come here on the thread that holds it.
         const bool mine = !serving_.test_and_set();
         if (!mine || !has_workers(parts - 1)) {
             if (mine) serving_.clear();
-            for (long part = 0; part < parts; ++part) run_one(fn, context, part, parts);
-            return;
+            return false;
         }
         keep_off_callers_core();
         fn_ = fn;
@@ -109,6 +109,7 @@ class Pool {
             done_.wait(lock, [this] { return left_.load() == 0; });
         }
         serving_.clear();
+        return true;
     }
 
   private:
@@ -210,10 +211,16 @@ Pool& pool() {
 }  // namespace
 
 void run_parts(long parts, PartFn fn, void* context) {
-    if (parts == 1)
-        run_one(fn, context, 0, 1);
-    else
-        pool().run(parts, fn, context);
+    if (parts > 1 && pool().run(parts, fn, context)) return;
+    for (long part = 0; part < parts; ++part) run_one(fn, context, part, parts);
+}
+
+bool run_crew(long parts, PartFn fn, void* context) {
+    return pool().run(parts, fn, context);
+}
+
+void yield_thread() {
+    std::this_thread::yield();
 }
 
 bool on_worker() {

@@ -9,6 +9,12 @@ typedef void (*PartFn)(void* context, long part, long parts);
 // caller, the parts run here one after the other: the results are the same to the bit.
 void run_parts(long parts, PartFn fn, void* context);
 
+// The same, but only if all parts can run at the same time, because they wait for each other; false if they cannot.
+bool run_crew(long parts, PartFn fn, void* context);
+
+// Let another thread have the core.
+void yield_thread();
+
 // Whether the running thread is one of the pool's.
 bool on_worker();
 

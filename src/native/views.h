@@ -34,46 +34,135 @@ struct Groups {
 
 template <class T>
 struct PackedViews {
-    T* input;           // (I, gates * Hp) packed; null for token ids
-    T* recurrent;       // (H, gates * Hp) packed
-    T* recurrent_back;  // (gates * H, Hp) packed
-    T* input_back;      // (gates * H, Ip) packed; null until dx is first wanted
-    T* bias;            // (gates * Hp)
-    T* bias_recurrent;  // (Hp) or null
-    const T* table;     // (V, gates * Hp): bias + column of weight_ih, for token ids
+    T* input;           // (I, G * Hp) packed; null for token ids
+    T* recurrent;       // (P, gates of h * Hp) packed
+    T* recurrent_back;  // (gates of h * H, Pp) packed; null until the way back is first wanted
+    T* second;          // what multiplies the operand: (H, Hp) or (H, Pp) packed; null for cells of one product
+    T* second_back;     // (H, Hp) or (P, Hp) packed; null until the way back is first wanted
+    T* input_back;      // (G * H, Ip) packed; null until dx is first wanted
+    T* start;           // (G * Hp): what the input product starts from, b or zero
+    T* extras;          // the extra parameters, each block padded to Hp
+    T* units;           // (Hp): 1 for each unit, 0 for the padding
+    const T* table;     // (V, G * Hp): start + column of weight_ih, for token ids
+};
+
+// The weights as the caller holds them.
+template <class T>
+struct WeightViews {
+    const T* weight_ih;      // (G * H, I)
+    const T* weight_hh;      // (G * H, P)
+    const T* weight_hr;      // (P, H), or null
+    const T* bias;           // (G * H), or null where the cell adds it itself
+    const T* const* extras;  // each block (H)
+};
+
+// What the equations of a cell need beside the row they work on.
+template <class T>
+struct Constants {
+    long hidden, width;  // H, and H padded to whole vectors
+    const T* extras;
+    const T* units;
+    int activation, gate_activation;
+};
+
+// One row (one sequence at one step) of a cell's step. h and c may be h_prev and c_prev themselves.
+template <class T>
+struct StepRow {
+    T* tape;
+    T* stats;  // room for kStats numbers of a normalised cell
+    const T* h_prev;
+    const T* c_prev;
+    T* h;
+    T* c;
+};
+
+// One row of the way back. dh and dc: what reaches h' and c'; the cell leaves what goes straight to the old h (cells
+// that carry dh only) and to the old c.
+template <class T>
+struct BackRow {
+    const T* tape;
+    const T* stats;
+    T* da;
+    const T* h_prev;
+    const T* c_prev;
+    T* dh;
+    T* dc;
+    const T* d_operand;
+    T* sums;  // gradients of the extra parameters, added up
+};
+
+constexpr long kStats = 8;
+
+// Shape of one cell's tape and gradients. Block: H numbers, padded to Hp.
+struct CellLayout {
+    int gates;                   // G
+    int tape_blocks;             // of a row of the tape
+    int grad_blocks;             // of a row of da; the first G are d_ax
+    const int* input_gates;      // (G): gate in each block of the input product, which begins a row of the tape
+    int state_gates;             // gates whose product takes h
+    const int* recurrent_gates;  // (state_gates)
+    int state_at;                // first tape block of the product with h
+    int d_state_at;              // first block of its gradient
+    int second_gate;             // gate whose product takes the operand, or -1
+    int product_at;              // tape block of that product
+    int operand_at;              // tape block of the operand
+    int d_product_at;            // block of the product's gradient
+    int extras;                  // blocks of extra parameters
+    bool normalised;             // products begin at zero, a row of the tape ends in kStats numbers, b is an extra
+    bool recurrent_bias;         // tape block G begins at the first extra parameter
+    bool has_cell_state, needs_h_prev, carries_dh;
+};
+
+template <class T>
+struct CellKernel {
+    CellLayout layout;
+    void (*first)(const Constants<T>&, const StepRow<T>&);
+    void (*second)(const Constants<T>&, const StepRow<T>&);  // after the product with the operand; null without
+    void (*second_back)(const Constants<T>&, const BackRow<T>&);
+    void (*first_back)(const Constants<T>&, const BackRow<T>&);
 };
 
 template <class T>
 struct RecurrenceViews {
-    long input_size, hidden_size;
+    const CellKernel<T>* cell;
+    long input_size, hidden_size, state_size;  // I, H, and P: the width of h
+    bool projected;                            // h is P times what the cell gives
+    long stride, grad_stride;                  // numbers in a row of the tape and of da
+    Constants<T> constants;
     Batch batch;
     Interrupt interrupt;
     PackedViews<T> packed;
     const T* x;          // (N, I), or null
     const int64_t* ids;  // (N,), or null
-    const T* h0;         // (B, H) or null for zero
-    const T* c0;
-    T* y;       // (N, H)
-    T* h_last;  // (B, H)
-    T* c_last;
-    T* gates;  // tape (N, blocks * Hp), or null: nothing kept
-    T* cells;  // tape (N, Hp), or null
+    const T* h0;         // (B, P) or null for zero
+    const T* c0;         // (B, H) or null for zero
+    const T* h_mask;     // (B, P): factors of h before R, or null
+    const T* zone_h;     // (N, P): how much of the old h stays, or null: the mean, for all
+    const T* zone_c;     // (N, H)
+    T zone_h_mean, zone_c_mean;
+    T* y;       // (N, P)
+    T* h_last;  // (B, P)
+    T* c_last;  // (B, H)
+    T* gates;   // tape (N, stride), or null: nothing kept
+    T* cells;   // tape (N, Hp), or null
 };
 
 template <class T>
 struct RecurrenceGradients {
-    const T* dy;       // (N, H) or null for zero
-    const T* dh_last;  // (B, H) or null for zero
-    const T* dc_last;
-    T* da;  // (N, blocks * Hp); may be the tape's gates themselves
-    T* dx;  // (N, I) or null
+    const T* dy;       // (N, P) or null for zero
+    const T* dh_last;  // (B, P) or null for zero
+    const T* dc_last;  // (B, H)
+    T* da;             // (N, grad_stride)
+    T* dx;             // (N, I) or null
     T* dh0;
     T* dc0;
-    T* dh;  // (N, H) or null: what reaches h_t at every step
+    T* dh;    // (N, P) or null: what reaches h_t at every step
+    T* sums;  // for each rank two rows of the extra parameters' gradients: of the last steps, and of all
     T* d_weight_ih;
     T* d_weight_hh;
-    T* d_bias;
-    T* d_bias_hn;
+    T* d_weight_hr;
+    T* d_bias;           // null where the cell adds b itself
+    T* const* d_extras;  // each block (H)
     Groups groups;
 };
 
@@ -98,7 +187,7 @@ struct LinearViews {
     T* d_bias;
 };
 
-enum Activation { kIdentity, kTanh, kSigmoid, kRelu, kSoftmax };
+enum Activation { kIdentity, kTanh, kSigmoid, kRelu, kSoftmax, kHardSigmoid };
 
 template <class T>
 struct CrossEntropyViews {
@@ -109,6 +198,22 @@ struct CrossEntropyViews {
     double scale;      // 1 / sum of the weights
     double* losses;    // (N,)
     T* d_logits;       // or null
+};
+
+// Connectionist temporal classification of a ragged batch, sequence after sequence.
+template <class T>
+struct CtcViews {
+    long sequences, classes, blank;
+    const int64_t* order;        // (B): sequences, most work first
+    const int64_t* first_row;    // (B + 1) into logits
+    const int64_t* first_label;  // (B + 1) into labels
+    const T* logits;             // (N, K)
+    const int64_t* labels;       // none of them the blank
+    const double* weights;       // (B,) or null for one; a sequence of weight zero is left out
+    double scale;                // 1 / sum of the weights
+    Interrupt interrupt;
+    double* losses;  // (B,): -log p(labels), without its weight; infinite where no path reads as the labels
+    T* d_logits;     // (N, K) or null
 };
 
 template <class T>
@@ -138,25 +243,34 @@ struct SquaresViews {
     double* sums;  // one for each block
 };
 
-// Shape of one cell's tape and weights for one instruction set.
-struct CellLayout {
-    int gates, blocks, first_recurrent;
-    bool has_cell_state;
-    const int* input_gates;
-    const int* recurrent_gates;
-    long lanes;
+// Where threads that work on the same sequences wait for each other.
+struct Barrier {
+    long members;
+    void (*yield)();  // lets another thread run
+    long arrived;
+    long phase;
+    bool stop;  // written by the first member between two meetings, read by all after the next
+};
+
+constexpr long kMostMembers = 64;
+
+// Who runs which sequences. Usually every thread has its own: ranks part, part + parts, ... Where there are fewer
+// sequences than threads and many hidden units, all threads run all sequences together and share the units out.
+struct Crew {
+    long part, parts;
+    long member, members;  // one of so many that share the units
+    Barrier* barrier;      // null for one member
 };
 
 template <class T>
-struct CellKernels {
-    CellLayout layout;
+struct RecurrenceKernels {
     long (*forward_scratch)(const RecurrenceViews<T>&, long parts);
-    void (*forward)(const RecurrenceViews<T>&, long part, long parts, Scratch);
+    void (*forward)(const RecurrenceViews<T>&, const Crew&, Scratch);
     long (*backward_scratch)(const RecurrenceViews<T>&, long parts);
-    void (*backward)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, long part, long parts, Scratch);
+    void (*backward)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, const Crew&, Scratch);
     long (*weights_scratch)(const RecurrenceViews<T>&);
     void (*weights)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, long part, long parts, Scratch);
-    void (*pack)(const RecurrenceViews<T>&, const T* weight_ih, const T* weight_hh, const T* bias, const T* bias_hn);
+    void (*pack)(const RecurrenceViews<T>&, const WeightViews<T>&, bool forward);
     void (*fill_table)(const RecurrenceViews<T>&, const T* weight_ih, T* table, const int64_t* ids, long count,
                        long part, long parts);
 };
@@ -165,7 +279,8 @@ template <class T>
 struct Kernels {
     const char* isa;
     long lanes;
-    const CellKernels<T>* cells;  // in the order of cells.def
+    const CellKernel<T>* cells;  // in the order of cells.def
+    RecurrenceKernels<T> recurrence;
     void (*linear_pack)(const LinearViews<T>&, const T* weight, const T* bias, T* packed, T* packed_back,
                         T* padded_bias);
     void (*linear_forward)(const LinearViews<T>&, long part, long parts);
@@ -173,6 +288,8 @@ struct Kernels {
     long (*linear_weights_scratch)(const LinearViews<T>&);
     void (*linear_weights)(const LinearViews<T>&, long part, long parts, Scratch);
     void (*cross_entropy)(const CrossEntropyViews<T>&, long part, long parts);
+    long (*ctc_scratch)(const CtcViews<T>&);
+    void (*ctc)(const CtcViews<T>&, long part, long parts, Scratch);
     void (*add_rows)(const RowsViews<T>&, long part, long parts);
     void (*adam)(const AdamViews<T>&, long part, long parts);
     void (*squares)(const SquaresViews<T>&, long part, long parts);

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.random import Generator
 
@@ -14,10 +16,15 @@ from elman.errors import UsageError, say
 from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform, orthogonal
 from elman.ops import recurrence
+from elman.ops.noise import QUIET, Noise
 from elman.ops.recurrence import RecurrenceTape
 from elman.ragged import Ragged
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "SimpleRNN"]
+__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "RecurrentTape", "SimpleRNN"]
+
+#: A share that training takes away: [0, 1).
+Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+ActivationName = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "identity"]
 
 
 class RecurrentConfig(LayerConfig):
@@ -26,6 +33,32 @@ class RecurrentConfig(LayerConfig):
     units: Size
     return_sequences: bool = False
     vocab_size: Size | None = None
+    initial_state: Literal["zeros", "learned"] = "zeros"
+    activation: ActivationName = "tanh"
+    layer_norm: bool = False
+    dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+    zoneout: Rate = 0.0
+    weight_drop: Rate = 0.0
+
+
+class RecurrentTape(NamedTuple):
+    """What the way back needs.
+
+    Attributes:
+        recurrence: of the recurrence itself.
+        x_mask: (B, I) what the inputs were multiplied by; None for ones.
+        learned: whether the initial state was the learned one.
+    """
+
+    recurrence: RecurrenceTape
+    x_mask: Array | None
+    learned: bool
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are kept beyond the input."""
+        return self.recurrence.nbytes + (0 if self.x_mask is None else self.recurrence.x.values.nbytes)
 
 
 class Recurrent(Layer):
@@ -45,23 +78,61 @@ class Recurrent(Layer):
     cell: cells.Cell
     units: int
     return_sequences: bool
+    initial_state: str
+    dropout: float
+    recurrent_dropout: float
+    zoneout: float
+    weight_drop: float
+
+    def __init_subclass__(cls) -> None:
+        """Let `help` and editors show the options, which stand in `Config` alone."""
+        own = [inspect.Parameter("units", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=int)]
+        for field in msgspec.structs.fields(cls.Config):
+            if field.name != "units":
+                own.append(
+                    inspect.Parameter(
+                        field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+                    )
+                )
+        cls.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
 
     def __init__(self, units: int, *, stateful: bool = False, return_state: bool = False, **options: Any) -> None:
         super().__init__(units=units, **options)
         for habit, given in (("stateful", stateful), ("return_state", return_state)):
             if given:
                 cure = (
-                    "State is given and returned by calls: predict(x, state=state, return_state=True), "
-                    "gradients(x, y, state=state)."
+                    "State is given and returned by calls: fit(..., carry_state=True), "
+                    "predict(x, state=state, return_state=True), gradients(x, y, state=state)."
                 )
                 raise UsageError(say(self.title, f"{habit}=True is not an option of layers", cure=cure))
+        self.cell = self._make_cell()
+
+    def _make_cell(self) -> cells.Cell:
+        raise NotImplementedError
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Give the width of every part of the state, h first."""
+        return self.cell.state_sizes(self.units)
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
-        """Give the shapes of weight_ih (G·H, I), weight_hh (G·H, H), bias (G·H,) and the cell's extras."""
-        return self.cell.param_shapes(input_size, self.units)
+        """Give the shapes of weight_ih (G·H, I), weight_hh (G·H, P), bias (G·H,) and the cell's own.
+
+        P is the width of h: H, but for a projection. A learned initial state adds h0 (P,) and c0 (H,).
+        """
+        shapes = self.cell.param_shapes(input_size, self.units)
+        if self.initial_state == "learned":
+            shapes |= {name: (size,) for name, size in zip(self._initial, self.state_sizes(), strict=True)}
+        return shapes
+
+    @property
+    def _initial(self) -> tuple[str, ...]:
+        """Names of the parameters that are the learned initial state."""
+        return tuple(f"{part}0" for part in self.cell.states)
 
     def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
         """Draw first values: per gate, Glorot uniform for W and orthogonal for R; the forget bias is 1.
+
+        Gains are 1; peepholes and learned states begin at 0.
 
         References:
             Saxe, McClelland & Ganguli 2014 (orthogonal); Glorot & Bengio 2010; Jozefowicz, Zaremba &
@@ -69,21 +140,31 @@ class Recurrent(Layer):
         """
         cell, units = self.cell, self.units
         values = {name: np.zeros(shape) for name, shape in self.param_shapes(input_size).items()}
+        width = values["weight_hh"].shape[1]
         for gate in cell.gates:
             gate_block(values["weight_ih"], gate, order=cell.gates)[:] = glorot_uniform(rng, units, input_size)
-            gate_block(values["weight_hh"], gate, order=cell.gates)[:] = orthogonal(rng, units)
+            gate_block(values["weight_hh"], gate, order=cell.gates)[:] = orthogonal(rng, units)[:, :width]
+        if "weight_hr" in values:
+            values["weight_hr"][:] = glorot_uniform(rng, width, units)
         if "f" in cell.gates:
             gate_block(values["bias"], "f", order=cell.gates)[:] = 1
+        for name, value in values.items():
+            if name.startswith("gain_"):
+                value[:] = 1
         return values
 
     def kept_per_step(self, input_size: int) -> int:
-        """Count y, the cell state, the gates and their gradients, and dx; see `Layer.kept_per_step`."""
-        blocks = self.cell.n_gates + sum(self.cell.extras.values())
-        return (len(self.cell.states) + 2 * blocks) * self.units + input_size
+        """Count y, the cell state, the tape and its gradients, masks and dx; see `Layer.kept_per_step`."""
+        n_gates, sizes = self.cell.n_gates, self.state_sizes()
+        # A second product, and the part of the first that a GRU's reset multiplies, are blocks of their own.
+        apart = int("bias_hn" in self.cell.extras or self.cell.weight_of_operand(self.weights) is not None)
+        blocks = 5 * n_gates + 3 if self.cell.bias_after else 2 * (n_gates + apart)
+        masks = (self.dropout > 0) * input_size + (self.zoneout > 0) * sizes[0]
+        return sum(sizes) + blocks * self.units + input_size + masks
 
     def output_size(self, input_size: int) -> int:
-        """Give H."""
-        return self.units
+        """Give the width of h."""
+        return self.state_sizes()[0]
 
     def gives_sequences(self, takes_sequences: bool) -> bool:
         """Say whether h of every step comes out."""
@@ -91,26 +172,77 @@ class Recurrent(Layer):
 
     def forward(
         self, x: Ragged, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
-    ) -> tuple[Flow, State, RecurrenceTape | None]:
+    ) -> tuple[Flow, State, RecurrentTape | None]:
         """Run the cell over a batch of sequences.
 
         Args:
             x: values (N, I) or token ids (N,), lengths >= 0.
-            state: parts as in `cell.states`, each (B, H); zeros if None.
-            rng: not used.
+            state: parts as in `cell.states`, each (B, ·); the layer's own initial state if None.
+            rng: draws the masks of training; None is deterministic.
             tape: whether `backward` will follow.
 
         Returns:
-            h of every step, a Ragged with values (N, H), or that of the last step (B, H), the initial
-            one where a sequence has no step; the last state, each (B, H); the tape or None.
+            h of every step, a Ragged with values (N, P), or that of the last step (B, P), the initial
+            one where a sequence has no step; the last state; the tape or None.
+
+        Raises:
+            UsageError: if token ids come in and their one-hot rows should be dropped from.
         """
-        y, last, kept = recurrence.forward(self.cell, x, self.weights, state=state, tape=tape)
-        return (x.with_values(y) if self.return_sequences else last[0]), last, kept
+        learned = state is None and self.initial_state == "learned"
+        if learned:
+            state = tuple(np.tile(self.weights[name], (len(x), 1)) for name in self._initial)
+        x_mask = self._x_mask(x, rng)
+        if x_mask is not None:
+            x = x.with_values(x.values * np.repeat(x_mask, x.lengths, axis=0))
+        y, last, kept = recurrence.forward(
+            self.cell, x, self.weights, state=state, tape=tape, noise=self._noise(x, rng)
+        )
+        out = x.with_values(y) if self.return_sequences else last[0]
+        return out, last, None if kept is None else RecurrentTape(kept, x_mask, learned)
+
+    def _x_mask(self, x: Ragged, rng: Generator | None) -> Array | None:
+        """Draw what the inputs of every sequence are multiplied by."""
+        if rng is None or not self.dropout:
+            return None
+        features = x.features
+        if features is None:
+            cure = "Put Embedding before it, or Dropout after it"
+            raise UsageError(say(self.title, "dropout takes numbers, not token ids", got=repr(self.dropout), cure=cure))
+        return self._keep(rng, self.dropout, (len(x), features))
+
+    def _noise(self, x: Ragged, rng: Generator | None) -> Noise:
+        """Draw what is done at random in training, or give the mean of it."""
+        zoned, rates = self._zones()
+        if rng is None:
+            return Noise(zone_h=rates[0], zone_c=rates[1]) if zoned else QUIET
+        if not (zoned or self.recurrent_dropout or self.weight_drop):
+            return QUIET
+        sizes, dtype = self.state_sizes(), self.weights["weight_hh"].dtype
+        drawn: dict[str, Any] = {}
+        if self.recurrent_dropout:
+            drawn["h_mask"] = self._keep(rng, self.recurrent_dropout, (len(x), sizes[0]))
+        for name, rate, size in zip(("zone_h", "zone_c"), rates, sizes, strict=False):
+            if rate:
+                drawn[name] = (rng.random((x.n_steps, size), np.float32) < rate).astype(dtype)
+        if self.weight_drop:
+            drawn["weight_mask"] = self._keep(rng, self.weight_drop, self.weights["weight_hh"].shape)
+        return Noise(**drawn)
+
+    def _zones(self) -> tuple[bool, tuple[float, float]]:
+        """Say whether there is zoneout, and its rates for h and c."""
+        rates = (self.zoneout, float(getattr(self, "zoneout_cell", 0.0)))
+        return rates != (0.0, 0.0), rates
+
+    def _keep(self, rng: Generator, rate: float, shape: tuple[int, ...]) -> Array:
+        """Draw 1 / (1 − rate) for what stays and 0 for what is dropped, so that the mean is 1."""
+        dtype = self.weights["weight_hh"].dtype
+        kept: Array = (rng.random(shape, np.float32) >= rate).astype(dtype) * dtype.type(1 / (1 - rate))
+        return kept
 
     def backward(
         self,
         dy: Any,
-        tape: RecurrenceTape,
+        tape: RecurrentTape,
         grads: Mapping[str, Array],
         *,
         dstate: State | None = None,
@@ -120,10 +252,10 @@ class Recurrent(Layer):
         """Take the recurrence back through time; see `Layer.backward`.
 
         Args:
-            dy: a Ragged with values (N, H), or (B, H) for the last step; None for zeros.
+            dy: a Ragged with values (N, P), or (B, P) for the last step; None for zeros.
             tape: from `forward`.
             grads: gradients are added into these.
-            dstate: gradient with respect to the last state, each (B, H); None for zeros.
+            dstate: gradient with respect to the last state; None for zeros.
             want_dx: whether dx is needed; of token ids there is none.
             keep_dh: whether dh is needed.
         """
@@ -132,23 +264,37 @@ class Recurrent(Layer):
             if self.return_sequences:
                 dy_values = dy.values
             elif dstate is None:  # what came out is the h of the last state
-                dstate = (dy, *[np.zeros_like(dy) for _ in self.cell.states[1:]])
+                dstate = (dy, *[np.zeros((len(dy), size), dy.dtype) for size in self.state_sizes()[1:]])
             else:
                 dstate = (dy + dstate[0], *dstate[1:])
         dx, dstate, dh = recurrence.backward(
-            self.cell, dy_values, tape, self.weights, grads, dstate=dstate, want_dx=want_dx, keep_dh=keep_dh
+            self.cell, dy_values, tape.recurrence, self.weights, grads, dstate=dstate, want_dx=want_dx, keep_dh=keep_dh
         )
-        return (None if dx is None else tape.x.with_values(dx)), dstate, dh
+        x = tape.recurrence.x
+        if dx is not None and tape.x_mask is not None:
+            dx *= np.repeat(tape.x_mask, x.lengths, axis=0)
+        if tape.learned:
+            for name, part in zip(self._initial, dstate, strict=True):
+                grads[name][:] += part.sum(0)
+        return (None if dx is None else x.with_values(dx)), dstate, dh
 
 
 class RNN(Recurrent):
-    """The simple recurrent layer of Elman 1990: h' = φ(W x + b + R h).
+    """The simple recurrent layer of Elman 1990: h' = φ(W x + b + R h); see `elman.cells.RNN`.
 
     Args:
         units: H, 1 to 65536.
-        activation: φ, "tanh", "sigmoid" or "relu".
         return_sequences: whether h of every step comes out, or that of the last one.
         vocab_size: how many token ids may come in, if they do; found in the data if None.
+        initial_state: "zeros", or "learned": parameters h0 (and c0), the same for all sequences.
+        activation: φ, "tanh", "sigmoid", "relu", "hard_sigmoid" or "identity".
+        layer_norm: whether the products are normalised (Ba, Kiros & Hinton 2016).
+        dropout: share of the inputs that training takes away, the same ones at every step of a sequence.
+        recurrent_dropout: likewise of h before R; Gal & Ghahramani 2016.
+        zoneout: share of h that training leaves as it was, anew at every step; predicting mixes old and new
+            by that share (Krueger et al. 2017).
+        weight_drop: share of the numbers in R that training takes away, anew for every batch (Merity, Keskar &
+            Socher 2018).
         name: key of its weights; the model gives one if None.
         stateful: not an option; the error says what to do.
         return_state: not an option; the error says what to do.
@@ -164,72 +310,28 @@ class RNN(Recurrent):
     class Config(RecurrentConfig, tag="rnn"):
         """Options, with their bounds."""
 
-        activation: Literal["tanh", "sigmoid", "relu"] = "tanh"
-
     activation: str
+    layer_norm: bool
 
-    def __init__(
-        self,
-        units: int,
-        *,
-        activation: str = "tanh",
-        return_sequences: bool = False,
-        vocab_size: int | None = None,
-        name: str | None = None,
-        stateful: bool = False,
-        return_state: bool = False,
-    ) -> None:
-        super().__init__(
-            units,
-            activation=activation,
-            return_sequences=return_sequences,
-            vocab_size=vocab_size,
-            name=name,
-            stateful=stateful,
-            return_state=return_state,
-        )
-        self.cell = cells.RNN(activation=self.activation)
+    def _make_cell(self) -> cells.Cell:
+        return cells.RNN(self.activation, layer_norm=self.layer_norm)
 
 
 SimpleRNN = RNN
 
 
-class _Gated(Recurrent):
-    """A recurrent layer whose cell has no options."""
-
-    cell_type: ClassVar[type[cells.Cell]]
-
-    def __init__(
-        self,
-        units: int,
-        *,
-        return_sequences: bool = False,
-        vocab_size: int | None = None,
-        name: str | None = None,
-        stateful: bool = False,
-        return_state: bool = False,
-    ) -> None:
-        super().__init__(
-            units,
-            return_sequences=return_sequences,
-            vocab_size=vocab_size,
-            name=name,
-            stateful=stateful,
-            return_state=return_state,
-        )
-        self.cell = self.cell_type()
-
-
-class LSTM(_Gated):
+class LSTM(Recurrent):
     """Long short-term memory, Hochreiter & Schmidhuber 1997, with forget gate; see `elman.cells.LSTM`.
 
     Args:
-        units: H, 1 to 65536.
-        return_sequences: whether h of every step comes out, or that of the last one.
-        vocab_size: how many token ids may come in, if they do; found in the data if None.
-        name: key of its weights; the model gives one if None.
-        stateful: not an option; the error says what to do.
-        return_state: not an option; the error says what to do.
+        units: H, 1 to 65536; the width of c.
+        return_sequences: as in `RNN`, like all that is not named here.
+        activation: of g and of c'.
+        recurrent_activation: of the gates i, f and o.
+        peephole: whether the gates see the cell state (Gers, Schraudolph & Schmidhuber 2002).
+        coupled: whether the input gate is 1 − f (Greff et al. 2017).
+        projection: width of h, less than H (Sak, Senior & Beaufays 2014); None for H.
+        zoneout_cell: share of c that training leaves as it was; `zoneout` is that of h.
 
     Raises:
         UsageError: if an option is out of its bounds.
@@ -237,24 +339,49 @@ class LSTM(_Gated):
     Example:
         >>> LSTM(128, return_sequences=True).param_shapes(input_size=65)["weight_ih"]
         (512, 65)
+        >>> LSTM(128, projection=32).output_size(input_size=65)
+        32
     """
 
     class Config(RecurrentConfig, tag="lstm"):
         """Options, with their bounds."""
 
-    cell_type = cells.LSTM
+        recurrent_activation: ActivationName = "sigmoid"
+        peephole: bool = False
+        coupled: bool = False
+        projection: Size | None = None
+        zoneout_cell: Rate = 0.0
+
+    activation: str
+    recurrent_activation: str
+    peephole: bool
+    coupled: bool
+    projection: int | None
+    layer_norm: bool
+    zoneout_cell: float
+
+    def _make_cell(self) -> cells.Cell:
+        cell = cells.LSTM(
+            self.activation,
+            self.recurrent_activation,
+            peephole=self.peephole,
+            coupled=self.coupled,
+            projection=self.projection,
+            layer_norm=self.layer_norm,
+        )
+        cell.param_shapes(1, self.units)  # says now if the projection is too wide
+        return cell
 
 
-class GRU(_Gated):
-    """Gated recurrent unit, Cho et al. 2014, reset after the product; see `elman.cells.GRU`.
+class GRU(Recurrent):
+    """Gated recurrent unit, Cho et al. 2014; see `elman.cells.GRU`.
 
     Args:
         units: H, 1 to 65536.
-        return_sequences: whether h of every step comes out, or that of the last one.
-        vocab_size: how many token ids may come in, if they do; found in the data if None.
-        name: key of its weights; the model gives one if None.
-        stateful: not an option; the error says what to do.
-        return_state: not an option; the error says what to do.
+        return_sequences: as in `RNN`, like all that is not named here.
+        activation: of the new gate n.
+        recurrent_activation: of the gates r and z.
+        reset_after: whether the reset gate multiplies R h, as in cuDNN, PyTorch and Keras, or h, as in the paper.
 
     Raises:
         UsageError: if an option is out of its bounds.
@@ -267,4 +394,15 @@ class GRU(_Gated):
     class Config(RecurrentConfig, tag="gru"):
         """Options, with their bounds."""
 
-    cell_type = cells.GRU
+        recurrent_activation: ActivationName = "sigmoid"
+        reset_after: bool = True
+
+    activation: str
+    recurrent_activation: str
+    reset_after: bool
+    layer_norm: bool
+
+    def _make_cell(self) -> cells.Cell:
+        return cells.GRU(
+            self.activation, self.recurrent_activation, reset_after=self.reset_after, layer_norm=self.layer_norm
+        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from elman.cells import Cell
-from elman.ops import recurrence
 from elman.ops.core import native
 
 __all__ = ["ARITHMETIC", "Kernel", "of_lookup", "of_product", "of_recurrence"]
@@ -60,17 +59,12 @@ def of_recurrence(cell: Cell, dtype: DTypeLike) -> Kernel:
         dtype: of the numbers.
 
     Example:
-        >>> from elman.cells import RNN
-        >>> of_recurrence(RNN("relu"), "float32").kernel in ("rnn.relu", None)
+        >>> from elman.cells import LSTM
+        >>> of_recurrence(LSTM(peephole=True), "float32").kernel in ("lstm+peephole", None)
         True
     """
-    describe: Any = getattr(recurrence, "describe", None)
-    if describe is not None:
-        return Kernel(*describe(cell, np.dtype(dtype)))
-    # Until the recurrence describes itself.
-    name = ".".join((cell.name, *map(str, cell.config().values())))
-    found = _native(name, dtype)
-    if found.kernel is not None and native is not None and not native.has_cell(name):
+    found = _native(cell.kernel, dtype)
+    if found.kernel is not None and native is not None and not native.has_cell(cell.kernel):
         return Kernel(None, f"there is no native kernel for the cell {cell}")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from elman.cells import Cell
 from elman.ops import reference
 from elman.ops.core import native, note_slow_path
+from elman.ops.kernels import of_recurrence
+from elman.ops.noise import QUIET, Noise
 from elman.ops.tape import RecurrenceTape
 from elman.ops.weights import Weights
-from elman.ops.workspace import Workspace, current
+from elman.ops.workspace import Workspace, current, empty_aligned
 from elman.ragged import Ragged
 
 __all__ = ["RecurrenceTape", "backward", "forward"]
@@ -23,26 +26,28 @@ State = tuple[Array, ...]
 
 
 def forward(
-    cell: Cell, x: Ragged, weights: Weights, *, state: State | None, tape: bool
+    cell: Cell, x: Ragged, weights: Weights, *, state: State | None, tape: bool, noise: Noise = QUIET
 ) -> tuple[Array, State, RecurrenceTape | None]:
     """Run a recurrence over a batch of sequences.
 
     Args:
         cell: what to run.
         x: values (N, I), or token ids (N,) below I, which stand for one-hot rows.
-        weights: weight_ih (G·H, I), weight_hh (G·H, H), bias (G·H,) and the cell's extras.
-        state: the state before the first step, parts as in `cell.states`, each (B, H); zeros if None.
+        weights: weight_ih (G·H, I), weight_hh (G·H, P), bias (G·H,), the cell's extras and, if it has a
+            projection, weight_hr (P, H).
+        state: the state before the first step, parts as in `cell.states`, h (B, P), c (B, H); zeros if None.
         tape: whether `backward` will follow.
+        noise: what training does at random.
 
     Returns:
-        y, the output h of every step (N, H); the state after the last step of every sequence, each
-        (B, H), the initial one where there is no step; the tape, or None.
+        y, the output h of every step (N, P); the state after the last step of every sequence, shaped as the
+        initial one, and that one where there is no step; the tape, or None.
     """
     workspace = current()
     kernel = workspace.kernel(weights, _make_kernel, cell)
     if kernel is None:
-        return reference.forward(cell, x, weights, state=state, tape=tape)
-    return kernel.forward(workspace, x, weights.clock.ticks, state, tape)  # type: ignore[no-any-return]
+        return reference.forward(cell, x, weights, state=state, tape=tape, noise=noise)
+    return kernel.forward(workspace, x, weights.clock.ticks, state, tape, noise)  # type: ignore[no-any-return]
 
 
 def backward(
@@ -60,17 +65,17 @@ def backward(
 
     Args:
         cell: what was run.
-        dy: gradient with respect to y (N, H); None for zeros.
+        dy: gradient with respect to y (N, P); None for zeros.
         tape: from `forward`.
         weights: as in `forward`.
         grads: gradients of the weights are added into these.
-        dstate: gradient with respect to the last state, each (B, H); None for zeros.
+        dstate: gradient with respect to the last state, shaped as it; None for zeros.
         want_dx: whether dx is needed.
         keep_dh: whether dh is needed.
 
     Returns:
         dx (N, I), or None if not wanted or x is token ids; the gradient with respect to the initial
-        state, each (B, H); dh (N, H), the whole gradient that reaches h at every step, or None.
+        state; dh (N, P), the whole gradient that reaches h at every step, or None.
     """
     workspace = current()
     kernel = workspace.kernel(weights, _make_kernel, cell)
@@ -83,51 +88,66 @@ def backward(
 
 def _make_kernel(weights: Weights, cell: Cell) -> _Kernel | None:
     dtype = weights["weight_hh"].dtype
-    if native is None or dtype not in (np.float32, np.float64):
-        return None
-    # A cell's options choose among kernels of one family: "rnn.tanh".
-    name = ".".join((cell.name, *map(str, cell.config().values())))
-    if not native.has_cell(name):
-        note_slow_path(f"there is no native kernel for the cell {cell}")
-        return None
-    return _Kernel(cell, name, weights)
+    kernel, reason = of_recurrence(cell, dtype)
+    if kernel is not None:
+        return _Kernel(cell, weights)
+    if native is not None and dtype in (np.float32, np.float64):  # complex numbers are for checks alone
+        note_slow_path(str(reason))
+    return None
 
 
 class _Kernel:
     """One layer's native kernel, with the arrays it is to write into."""
 
-    __slots__ = ("_bias_hn", "_cells", "_dtype", "_hidden", "_native", "_width", "_width_cells")
+    __slots__ = (
+        "_dropped", "_dtype", "_extras", "_hidden", "_make", "_native", "_own_bias", "_sizes",
+        "_weight_hh", "_width", "_width_cells", "_width_grads",
+    )  # fmt: skip
 
-    def __init__(self, cell: Cell, name: str, weights: Weights) -> None:
-        weight_hh = weights["weight_hh"]
-        self._dtype = weight_hh.dtype
+    def __init__(self, cell: Cell, weights: Weights) -> None:
+        self._weight_hh = weights["weight_hh"]
+        self._dtype = self._weight_hh.dtype
+        self._sizes = cell.state_sizes(len(self._weight_hh) // cell.n_gates)
+        # A cell whose bias comes after something has it among its own parameters, last.
+        self._own_bias = not cell.bias_after
+        self._extras = (*cell.extras, *(() if self._own_bias else ("bias",)))
         make = getattr(native, "Recurrence32" if self._dtype == np.float32 else "Recurrence64")
-        self._native = make(name, weights["weight_ih"], weight_hh, weights["bias"], weights.get("bias_hn"))
-        self._hidden = weight_hh.shape[1]
-        self._cells = len(cell.states) == 2
-        self._bias_hn = "bias_hn" in weights
+        options = cell.config()
+        fixed = {
+            "cell": cell.kernel,
+            "activation": options["activation"],
+            "gate_activation": options.get("recurrent_activation", "sigmoid"),
+            "weight_ih": weights["weight_ih"],
+            "weight_hr": weights.get("weight_hr"),
+            "bias": weights["bias"] if self._own_bias else None,
+            "extras": [weights[name] for name in self._extras],
+        }
+        self._make = partial(make, **fixed)
+        self._native = self._make(weight_hh=self._weight_hh)
+        self._dropped: _Dropped | None = None
         self._width = self._native.tape_width
+        self._width_grads = self._native.grad_width
         self._width_cells = self._native.cell_width
 
     def forward(
-        self, workspace: Workspace, x: Ragged, ticks: int, state: State | None, tape: bool
+        self, workspace: Workspace, x: Ragged, ticks: int, state: State | None, tape: bool, noise: Noise
     ) -> tuple[Array, State, RecurrenceTape | None]:
-        values, lengths, take = x.values, x.lengths, workspace.take
-        dtype = self._dtype
-        n_rows, shape = len(values), (len(lengths), self._hidden)
-        y = take((n_rows, self._hidden), dtype)
-        h_last = take(shape, dtype)
+        values, lengths, take, dtype = x.values, x.lengths, workspace.take, self._dtype
+        n_rows, n_sequences = len(values), len(lengths)
+        y = take((n_rows, self._sizes[0]), dtype)
+        last = tuple([take((n_sequences, size), dtype) for size in self._sizes])
         gates = take((n_rows, self._width), dtype) if tape else None
+        has_c = len(last) > 1
+        cells = take((n_rows, self._width_cells), dtype) if tape and has_c else None
         rows, ids = self._input(values)
         h0, c0 = self._two(state)
-        if not self._cells:
-            self._native.forward(ticks, rows, ids, lengths, h0, None, y, h_last, None, gates, None)
-            return y, (h_last,), RecurrenceTape(x, y, state, (gates,)) if gates is not None else None
-        c_last = take(shape, dtype)
-        cells = take((n_rows, self._width_cells), dtype) if tape else None
-        self._native.forward(ticks, rows, ids, lengths, h0, c0, y, h_last, c_last, gates, cells)
-        kept = None if gates is None or cells is None else RecurrenceTape(x, y, state, (gates, cells))
-        return y, (h_last, c_last), kept
+        kernel, ticks = (self._native, ticks) if noise.weight_mask is None else self._with_drop(ticks, noise)
+        kernel.forward(
+            ticks, rows, ids, lengths, h0, c0, *self._noise(noise), y, last[0], last[1] if has_c else None, gates, cells
+        )
+        if gates is None:
+            return y, last, None
+        return y, last, RecurrenceTape(x, y, state, (gates,) if cells is None else (gates, cells), noise)
 
     def backward(
         self,
@@ -140,21 +160,25 @@ class _Kernel:
         want_dx: bool,
         keep_dh: bool,
     ) -> tuple[Array | None, State, Array | None]:
-        x, y, state, kept = tape
-        values, lengths, take = x.values, x.lengths, workspace.take
-        dtype = self._dtype
-        shape = (len(lengths), self._hidden)
+        x, y, state, kept, noise = tape
+        values, lengths, take, dtype = x.values, x.lengths, workspace.take, self._dtype
         rows, ids = self._input(values)
         h0, c0 = self._two(state)
         dh_last, dc_last = self._two(dstate)
         if dy is not None:
             dy = np.ascontiguousarray(dy, dtype)
-        da = take(kept[0].shape, dtype)
+        da = take((len(y), self._width_grads), dtype)
         dx = take(values.shape, dtype) if want_dx and ids is None else None
         dh = take(y.shape, dtype) if keep_dh else None
-        dh0 = take(shape, dtype)
-        dc0 = take(shape, dtype) if self._cells else None
-        self._native.backward(
+        first = tuple([take((len(lengths), size), dtype) for size in self._sizes])
+        has_c = len(first) > 1
+        d_weight_hh = grads["weight_hh"]
+        kernel = self._native
+        if noise.weight_mask is not None:
+            kernel, ticks = self._with_drop(ticks, noise)
+            d_weight_hh = take(d_weight_hh.shape, dtype)
+            d_weight_hh.fill(0)
+        kernel.backward(
             ticks,
             dy,
             rows,
@@ -162,22 +186,27 @@ class _Kernel:
             lengths,
             h0,
             c0,
+            *self._noise(noise),
             y,
             kept[0],
-            kept[1] if self._cells else None,
+            kept[1] if has_c else None,
             dh_last,
             dc_last,
             da,
             dx,
-            dh0,
-            dc0,
+            first[0],
+            first[1] if has_c else None,
             dh,
             grads["weight_ih"],
-            grads["weight_hh"],
-            grads["bias"],
-            grads["bias_hn"] if self._bias_hn else None,
+            d_weight_hh,
+            grads.get("weight_hr"),
+            grads["bias"] if self._own_bias else None,
+            [grads[name] for name in self._extras],
         )
-        return dx, (dh0,) if dc0 is None else (dh0, dc0), dh
+        if noise.weight_mask is not None:
+            d_weight_hh *= noise.weight_mask
+            np.add(grads["weight_hh"], d_weight_hh, out=grads["weight_hh"])
+        return dx, first, dh
 
     def _input(self, values: Array) -> tuple[Array | None, Array | None]:
         """Give rows of numbers or token ids, the other None, in the kernel's layout."""
@@ -190,4 +219,38 @@ class _Kernel:
         if state is None:
             return None, None
         h = np.ascontiguousarray(state[0], self._dtype)
-        return h, np.ascontiguousarray(state[1], self._dtype) if self._cells else None
+        return h, np.ascontiguousarray(state[1], self._dtype) if len(state) > 1 else None
+
+    def _noise(self, noise: Noise) -> tuple[Array | None, Array | None, Array | None, float, float]:
+        """Give masks and means in the kernel's layout."""
+        if noise is QUIET:
+            return None, None, None, 0.0, 0.0
+        zones = [
+            (np.ascontiguousarray(zone, self._dtype), 0.0) if isinstance(zone, np.ndarray) else (None, zone)
+            for zone in noise.zones
+        ]
+        mask = None if noise.h_mask is None else np.ascontiguousarray(noise.h_mask, self._dtype)
+        has_c = len(self._sizes) > 1
+        return mask, zones[0][0], zones[1][0] if has_c else None, zones[0][1], zones[1][1] if has_c else 0.0
+
+    def _with_drop(self, ticks: int, noise: Noise) -> tuple[Any, int]:
+        """Give the kernel over R without what weight drop takes away, and when its weights changed last."""
+        if self._dropped is None:
+            weight_hh = empty_aligned(self._weight_hh.shape, self._dtype)
+            self._dropped = _Dropped(weight_hh, self._make(weight_hh=weight_hh))
+        dropped, mask = self._dropped, noise.weight_mask
+        if mask is not dropped.mask or ticks != dropped.made_at:
+            np.multiply(self._weight_hh, mask, out=dropped.weight_hh)  # type: ignore[arg-type]  # there is one
+            dropped.mask, dropped.made_at, dropped.ticks = mask, ticks, dropped.ticks + 1
+        return dropped.native, dropped.ticks
+
+
+class _Dropped:
+    """A second kernel of a layer, over a copy of R that weight drop has thinned."""
+
+    __slots__ = ("made_at", "mask", "native", "ticks", "weight_hh")
+
+    def __init__(self, weight_hh: Array, native: Any) -> None:
+        self.weight_hh, self.native = weight_hh, native
+        self.mask: Array | None = None
+        self.made_at = self.ticks = 0

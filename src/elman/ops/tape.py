@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from elman.ops.noise import QUIET, Noise
 from elman.ragged import Ragged
 
 __all__ = ["RecurrenceTape"]
@@ -19,15 +20,17 @@ class RecurrenceTape(NamedTuple):
     Attributes:
         x: the input, values (N, I) or token ids (N,).
         y: the output h of every step, (N, H).
-        initial: the state before the first step, each (B, H); None for zeros.
+        initial: the state before the first step, each (B, ·); None for zeros.
         kept: what the kernel keeps of every step, each (N, ·): in NumPy the cell's tape, rows as in x; in the
             native core the gates and the cell state in the kernel's own layout (src/native/views.h).
+        noise: what was done at random.
     """
 
     x: Ragged
     y: Array
     initial: tuple[Array, ...] | None
     kept: tuple[Array, ...]
+    noise: Noise = QUIET
 
     @property
     def nbytes(self) -> int:

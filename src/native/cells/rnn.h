@@ -1,67 +1,87 @@
 // Elman 1990: h' = f(a), a = W x + b + R h.
 #pragma once
 
-#include "../simd.h"
+#include "norm.h"
 
 namespace elman {
 namespace ELMAN_ISA {
 
-// f and its derivative written in f's own value.
-struct Tanh {
-    template <class T>
-    static ELMAN_INLINE Vec<T> value(Vec<T> a) {
-        return tanh_of<T>(a);
-    }
-    template <class T>
-    static ELMAN_INLINE Vec<T> slope(Vec<T> f) {
-        return fma(-f, f, splat(T(1)));
-    }
-};
-struct Sigmoid {
-    template <class T>
-    static ELMAN_INLINE Vec<T> value(Vec<T> a) {
-        return sigmoid<T>(a);
-    }
-    template <class T>
-    static ELMAN_INLINE Vec<T> slope(Vec<T> f) {
-        return f * (T(1) - f);
-    }
-};
-struct Relu {
-    template <class T>
-    static ELMAN_INLINE Vec<T> value(Vec<T> a) {
-        return keep_nan<T>(a, max_of<T>(a, Vec<T>{}));
-    }
-    template <class T>
-    static ELMAN_INLINE Vec<T> slope(Vec<T> f) {
-        return f > T(0) ? splat(T(1)) : Vec<T>{};
-    }
-};
-
-// Blocks of a tape row: [a, then h'].
-template <class T, class F>
+// Blocks of a tape row: h', first a. Normalised: W x, R h, h'.
+template <class T, bool Norm>
 struct RnnCell {
-    static constexpr int gates = 1, blocks = 1, first_recurrent = 0;
-    static constexpr bool has_cell_state = false, needs_h_prev = false, carries_dh = false;
-    static constexpr int input_gates[1] = {0}, recurrent_gates[1] = {0};
-
-    static ELMAN_INLINE void forward(T* tape, long, long j, const T*, const T*, T* h, T*) {
-        const Vec<T> h_new = F::template value<T>(load(tape + j));
-        store(tape + j, h_new);
-        store(h + j, h_new);
+    static constexpr int gates = 1, value_at = Norm ? 2 : 0;
+    static constexpr int input_gates[1] = {0};
+    static constexpr int gain_x = 0, gain_h = 1, bias = 2;  // extras
+    static constexpr CellLayout layout() {
+        CellLayout at{};
+        at.gates = at.state_gates = 1;
+        at.input_gates = at.recurrent_gates = input_gates;
+        at.tape_blocks = Norm ? 3 : 1;
+        at.grad_blocks = Norm ? 2 : 1;
+        at.state_at = at.d_state_at = Norm ? 1 : 0;
+        at.second_gate = -1;
+        at.extras = Norm ? 3 : 0;
+        at.normalised = Norm;
+        return at;
     }
 
-    static ELMAN_INLINE void backward(const T* tape, T* da, long, long j, const T*, const T*, const T*, T* dh, T*) {
-        store(da + j, load(dh + j) * F::template slope<T>(load(tape + j)));
+    template <class F>
+    static ELMAN_INLINE void forward(const Constants<T>& k, const StepRow<T>& row, F f) {
+        T* const value = row.tape + value_at * k.width;
+        if (Norm) {
+            row.stats[0] = normalise(k, row.tape, 1);
+            row.stats[1] = normalise(k, row.tape + k.width, 1);
+        }
+        for (long j = 0; j < k.width; j += Lanes<T>::count) {
+            const Vec<T> a =
+                Norm ? fma(load(row.tape + j), load(extra(k, gain_x) + j),
+                           fma(load(row.tape + k.width + j), load(extra(k, gain_h) + j), load(extra(k, bias) + j)))
+                     : load(value + j);
+            const Vec<T> h_new = f.template value<T>(a);
+            store(value + j, h_new);
+            store(row.h + j, h_new);
+        }
     }
+
+    template <class F>
+    static ELMAN_INLINE void backward(const Constants<T>& k, const BackRow<T>& row, F f) {
+        for (long j = 0; j < k.width; j += Lanes<T>::count) {
+            const Vec<T> da = load(row.dh + j) * f.template slope<T>(load(row.tape + value_at * k.width + j));
+            if (Norm) {
+                add(k, row.sums, gain_x, j, da * load(row.tape + j));
+                add(k, row.sums, gain_h, j, da * load(row.tape + k.width + j));
+                add(k, row.sums, bias, j, da);
+                store(row.da + j, da * load(extra(k, gain_x) + j));
+                store(row.da + k.width + j, da * load(extra(k, gain_h) + j));
+            } else {
+                store(row.da + j, da);
+            }
+        }
+        if (Norm) {
+            normalise_backward(k, row.da, row.tape, row.stats[0], 1);
+            normalise_backward(k, row.da + k.width, row.tape + k.width, row.stats[1], 1);
+        }
+    }
+
+    static void first(const Constants<T>& k, const StepRow<T>& row) {
+        if (k.activation == kTanh)
+            forward(k, row, Tanh());
+        else
+            forward(k, row, Chosen{k.activation});
+    }
+    static void first_back(const Constants<T>& k, const BackRow<T>& row) {
+        if (k.activation == kTanh)
+            backward(k, row, Tanh());
+        else
+            backward(k, row, Chosen{k.activation});
+    }
+    static constexpr CellKernel<T> kernel() { return {layout(), first, nullptr, nullptr, first_back}; }
 };
 
 template <class T>
-using RnnTanh = RnnCell<T, Tanh>;
+using Rnn = RnnCell<T, false>;
 template <class T>
-using RnnSigmoid = RnnCell<T, Sigmoid>;
-template <class T>
-using RnnRelu = RnnCell<T, Relu>;
+using RnnNorm = RnnCell<T, true>;
 
 }  // namespace ELMAN_ISA
 }  // namespace elman
