@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import signal
 import sys
 import types
 
@@ -11,7 +12,7 @@ import pytest
 
 import elman
 from elman import layers, schedules
-from elman.errors import DivergedError, SaveError, UsageError
+from elman.errors import DivergedError, Interrupted, SaveError, UsageError
 from elman.training.callbacks import (
     Callback,
     CSVLogger,
@@ -229,6 +230,20 @@ class TestModelCheckpoint:
         history = make().fit(*data, epochs=2, batch_size=4, callbacks=[saving], verbose=0)
         losses = history.batches
         assert sorted(os.listdir(tmp_path)) == [f"1-4-{losses[3]:.0e}", f"2-2-{losses[7]:.0e}", f"2-6-{losses[11]:.0e}"]
+
+    @pytest.mark.parametrize(("best_only", "files"), [(False, ["1.elman", "2.elman"]), (True, ["1.elman"])])
+    def test_a_signal_saves_the_unfinished_epoch(self, data, tmp_path, best_only, files):
+        def interrupt(epoch, logs):
+            if epoch == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+        model = make()
+        saving = ModelCheckpoint(tmp_path / "{epoch}.elman", "loss", save_best_only=best_only)
+        with pytest.raises(Interrupted):
+            model.fit(*data, epochs=3, callbacks=[LambdaCallback(on_epoch_begin=interrupt), saving], verbose=0)
+        assert sorted(os.listdir(tmp_path)) == files
+        same = np.array_equal(elman.load(tmp_path / files[-1]).parameters.flat, model.parameters.flat)
+        assert same != best_only  # one batch of the second epoch was finished
 
     def test_spoilt_parameters_are_not_saved(self, data, tmp_path):
         model = make()

@@ -37,7 +37,7 @@ class History:
 
     @property
     def batches(self) -> NDArray[np.float32]:
-        """The loss of every batch so far (n,), also those of an epoch that was not finished."""
+        """The loss of every batch that took a step (n,), also those of an epoch that was not finished."""
         return np.array(self._batches, np.float32)
 
     def add_epoch(self, logs: Mapping[str, float]) -> None:
