@@ -157,7 +157,7 @@ class Recurrent(Layer):
         """Count y, the cell state, the tape and its gradients, masks and dx; see `Layer.kept_per_step`."""
         n_gates, sizes = self.cell.n_gates, self.state_sizes()
         # A second product, and the part of the first that a GRU's reset multiplies, are blocks of their own.
-        apart = int("bias_hn" in self.cell.extras or self.cell.weight_of_operand(self.weights) is not None)
+        apart = int(self.cell.operand_is_state or "weight_hr" in self.param_shapes(input_size))
         blocks = 5 * n_gates + 3 if self.cell.bias_after else 2 * (n_gates + apart)
         masks = (self.dropout > 0) * input_size + (self.zoneout > 0) * sizes[0]
         return sum(sizes) + blocks * self.units + input_size + masks
