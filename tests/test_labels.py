@@ -10,8 +10,9 @@ import pytest
 import elman
 from elman import layers, losses
 from elman.errors import DataError, DataTypeError, DivergedError, UsageError
+from elman.ops.ctc import steps_needed
 from elman.ragged import Ragged
-from elman.training.labels import as_labels, steps_needed
+from elman.training.labels import as_labels
 from elman.training.optimizers import SGD, Adam
 from elman.training.rows import RowReader
 
@@ -157,10 +158,6 @@ def test_weights_per_step_are_refused():
 
 
 class TestModels:
-    @pytest.fixture(autouse=True)
-    def _needs_ctc(self):
-        pytest.importorskip("elman.ops.ctc")
-
     def data(self, rng, n=5):
         steps = [len(labels) * 2 + 1 for labels in LABELS]
         return [rng.normal(size=(length, 3)) for length in steps[:n]], LABELS[:n]

@@ -204,7 +204,6 @@ class TestLabels:
 
     @pytest.mark.parametrize("blank", [0, 2])
     def test_label_error_rate(self, rng, blank):
-        pytest.importorskip("elman.ops.ctc")
         said = [[1, 1, blank, 1, 3], [3, blank], [], [1, 3, 3]]  # reads 1 1 3, 3, nothing, 1 3
         labels = [[1, 1, 3], [1, 3, 3], [], [3]]  # 0, 2, 0 and 1 edits
         logits = Ragged.from_list([np.eye(4)[np.array(path, int)] * 2 for path in said])

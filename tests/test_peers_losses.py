@@ -102,7 +102,6 @@ def test_f1_of_scikit_learn(average, weighted, rng):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_model_with_ctc(weighted, blank, rng):
     """The batch is padded for torch only; its loss is not divided by the number of labels."""
-    pytest.importorskip("elman.ops.ctc")
     n_classes, steps = 5, [9, 4, 6, 1]
     x = [rng.normal(size=(length, 3)) for length in steps]
     y = [rng.permutation(np.delete(np.arange(n_classes), blank))[:length] for length in (3, 1, 2, 0)]

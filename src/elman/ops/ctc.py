@@ -24,7 +24,7 @@ from elman.ops.core import native
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
-__all__ = ["beam_decode", "ctc", "greedy_decode"]
+__all__ = ["beam_decode", "ctc", "greedy_decode", "steps_needed"]
 
 Array = NDArray[Any]
 Ids = NDArray[np.int64]
@@ -170,6 +170,27 @@ def beam_decode(logits: Array, lengths: ArrayLike, *, width: int = 32, blank: in
     return [list(itertools.islice(readings, count)) for count in counts.tolist()]
 
 
+def steps_needed(labels: Ragged) -> Ids:
+    """Give the fewest steps that can say each sequence of labels: equal neighbours need a blank between.
+
+    Args:
+        labels: B sequences of ids.
+
+    Returns:
+        (B,) integers.
+
+    Example:
+        >>> steps_needed(Ragged(np.array([1, 1, 2, 2]), [3, 0, 1])).tolist()
+        [4, 0, 1]
+    """
+    repeated = np.zeros(len(labels.values), np.int64)
+    repeated[1:] = labels.values[1:] == labels.values[:-1]
+    repeated[labels.offsets[:-1][labels.lengths > 0]] = 0  # the first label of a sequence has none before it
+    so_far = np.concatenate([[0], np.cumsum(repeated)])
+    needed: Ids = labels.lengths + so_far[labels.offsets[1:]] - so_far[labels.offsets[:-1]]
+    return needed
+
+
 def _reference(
     logits: Array, steps: Ids, labels: Ragged, blank: int, shares: Array, want_grad: bool
 ) -> tuple[Array, Array | None]:
@@ -222,16 +243,13 @@ def _check_labels(labels: Ragged, n_sequences: int, *, n_classes: int, blank: in
 
 def _check_room(steps: Ids, labels: Ragged, *, counts: NDArray[np.bool_]) -> None:
     """Refuse a sequence that is shorter than its labels with a blank between equal neighbours."""
-    repeated = np.zeros(len(labels.values), np.int64)
-    repeated[1:] = labels.values[1:] == labels.values[:-1]
-    repeated[labels.offsets[:-1][labels.lengths > 0]] = 0
-    so_far = np.concatenate([[0], np.cumsum(repeated)])
-    n_blanks = so_far[labels.offsets[1:]] - so_far[labels.offsets[:-1]]
-    bad = counts & (steps < labels.lengths + n_blanks)
+    needed = steps_needed(labels)
+    bad = counts & (steps < needed)
     if bad.any():
         b = int(np.argmax(bad))
-        expected = f"at least {labels.lengths[b] + n_blanks[b]} steps ({labels.lengths[b]} labels"
-        expected += f" and {n_blanks[b]} blanks between equal neighbours)" if n_blanks[b] else ")"
+        n_blanks = needed[b] - labels.lengths[b]
+        expected = f"at least {needed[b]} steps ({labels.lengths[b]} labels"
+        expected += f" and {n_blanks} blanks between equal neighbours)" if n_blanks else ")"
         cure = "Leave it out or give it weight 0; if all are short, let the network keep more steps"
         raise DataError(
             say("ctc", f"sequence {b} is too short for its labels", expected=expected, got=steps[b], cure=cure)

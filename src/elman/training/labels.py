@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.ops.ctc import steps_needed
 from elman.ragged import Ragged
 from elman.training.rows import RowReader
 
-__all__ = ["as_labels", "steps_needed"]
+__all__ = ["as_labels"]
 
 Array = NDArray[Any]
 
@@ -67,22 +68,6 @@ def as_labels(y: Any, *, reader: RowReader, n_classes: int, blank: int) -> Ragge
             cure="Leave such sequences out, or take fewer steps together in x",
         )
     return labels.with_values(np.ascontiguousarray(ids, np.int64))
-
-
-def steps_needed(labels: Ragged) -> NDArray[np.int64]:
-    """Give the fewest steps that can say each sequence of labels, (B,): equal neighbours need a blank between.
-
-    Args:
-        labels: B sequences of ids.
-    """
-    ids = labels.values
-    repeat = np.zeros(len(ids) + 1, np.int64)
-    repeat[1:-1] = ids[1:] == ids[:-1]
-    starts = labels.offsets[:-1][labels.lengths > 0]
-    repeat[starts] = 0  # the first label of a sequence has none before it
-    counts = np.concatenate([[0], np.cumsum(repeat[:-1])])
-    needed: NDArray[np.int64] = labels.lengths + counts[labels.offsets[1:]] - counts[labels.offsets[:-1]]
-    return needed
 
 
 def _joined(parts: list[Array], reader: RowReader) -> Ragged:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from elman.errors import UsageError, say
+from elman.ops.ctc import ctc
 from elman.ops.losses.base import Array, Loss, Result, Targets
 from elman.ragged import Ragged
 
@@ -57,6 +58,4 @@ class CTC(Loss):
         Raises:
             DataError: if a sequence has fewer steps than its labels need.
         """
-        from elman.ops.ctc import ctc
-
         return ctc(logits.values, logits.lengths, labels, blank=self.blank, weights=weights, want_grad=want_grad)

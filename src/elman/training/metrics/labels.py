@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.ops.ctc import greedy_decode
 from elman.ops.losses import CTC, Loss
 from elman.ops.losses.base import Targets
 from elman.training.metrics.base import Array, Metric
@@ -29,8 +30,6 @@ class LabelErrorRate(Metric):
 
     def sums(self, prediction: Any, target: Any, weights: Array | None, loss: Loss) -> Array:
         """Give Σ w·distance and Σ w·labels; see `Metric`."""
-        from elman.ops.ctc import greedy_decode
-
         if not np.isfinite(prediction.values).all():
             return np.full(2, math.nan)  # nothing can be read; the loss tells that training went wrong
         blank = loss.blank if isinstance(loss, CTC) else 0
