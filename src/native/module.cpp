@@ -122,13 +122,11 @@ void bind(nb::module_& m, const char* suffix) {
         .def_prop_ro("grad_width", &Recurrence<T>::grad_width)
         .def_prop_ro("cell_width", &Recurrence<T>::cell_width)
         .def("forward", &Recurrence<T>::forward, nb::arg("tick"), maybe("x"), maybe("ids"), one("lengths"), maybe("h0"),
-             maybe("c0"), maybe("h_mask"), maybe("zone_h"), maybe("zone_c"), nb::arg("zone_h_mean"),
-             nb::arg("zone_c_mean"), one("y"), one("h_last"), maybe("c_last"), maybe("gates"), maybe("cells"))
+             maybe("c0"), maybe("masks"), one("y"), one("h_last"), maybe("c_last"), maybe("gates"), maybe("cells"))
         .def("backward", &Recurrence<T>::backward, nb::arg("tick"), maybe("dy"), maybe("x"), maybe("ids"),
-             one("lengths"), maybe("h0"), maybe("c0"), maybe("h_mask"), maybe("zone_h"), maybe("zone_c"),
-             nb::arg("zone_h_mean"), nb::arg("zone_c_mean"), one("y"), one("gates"), maybe("cells"), maybe("dh_last"),
-             maybe("dc_last"), one("da"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"), one("d_weight_ih"),
-             one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"), nb::arg("d_extras"));
+             one("lengths"), maybe("h0"), maybe("c0"), maybe("masks"), one("y"), one("gates"), maybe("cells"),
+             maybe("dh_last"), maybe("dc_last"), one("da"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"),
+             one("d_weight_ih"), one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"), nb::arg("d_extras"));
     nb::class_<Linear<T>>(m, (std::string("Linear") + suffix).c_str())
         .def(nb::init<In<T>, In<T>>(), one("weight"), one("bias"))
         .def("forward", &Linear<T>::forward, nb::arg("tick"), nb::arg("activation"), one("x"), one("y"))

@@ -48,17 +48,17 @@ struct Walk {
           operand_at(v.projected ? cell.tape_blocks : cell.operand_at),
           product_at(v.projected ? cell.grad_blocks : cell.d_product_at) {}
 
-    bool mine(long i) const { return i % crew.members == crew.member; }
-    long rank(long i) const { return crew.part + i * crew.parts; }
-    long running(long t) const { return own_count(v.batch.active[t], crew.part, crew.parts); }
-    long tape_row(long t, long i) const { return v.batch.first_row[t] + rank(i); }
-    long value_row(long t, long i) const { return v.batch.first_step[rank(i)] + t; }
-    long sequence(long i) const { return v.batch.sequence[rank(i)]; }
-    T* stats(T* tape) const { return tape + v.stride - round_up<T>(kStats); }
-    bool zoned_h() const { return v.zone_h || v.zone_h_mean != T(0); }
-    bool zoned_c() const { return cell.has_cell_state && (v.zone_c || v.zone_c_mean != T(0)); }
+    ELMAN_INLINE bool mine(long i) const { return !crew.barrier || i % crew.members == crew.member; }
+    ELMAN_INLINE long rank(long i) const { return crew.part + i * crew.parts; }
+    ELMAN_INLINE long running(long t) const { return own_count(v.batch.active[t], crew.part, crew.parts); }
+    ELMAN_INLINE long tape_row(long t, long i) const { return v.batch.first_row[t] + rank(i); }
+    ELMAN_INLINE long value_row(long t, long i) const { return v.batch.first_step[rank(i)] + t; }
+    ELMAN_INLINE long sequence(long i) const { return v.batch.sequence[rank(i)]; }
+    ELMAN_INLINE T* stats(T* tape) const { return tape + v.stride - round_up<T>(kStats); }
+    ELMAN_INLINE bool zoned_h() const { return v.zone_h || v.zone_h_mean != T(0); }
+    ELMAN_INLINE bool zoned_c() const { return cell.has_cell_state && (v.zone_c || v.zone_c_mean != T(0)); }
     // How much of the old state stays.
-    static Vec<T> zone(const T* zones, T mean, long at, long n) {
+    static ELMAN_INLINE Vec<T> zone(const T* zones, T mean, long at, long n) {
         return zones ? load_part(zones + at, n) : splat(mean);
     }
 
@@ -172,7 +172,7 @@ struct ForwardPass : Walk<T> {
             state, [=](long j, long n) { store_part(to + j, load_part(from + j, n) * load_part(factors + j, n), n); });
     }
 
-    T* tape_of(long t, long i, T* local) const {
+    ELMAN_INLINE T* tape_of(long t, long i, T* local) const {
         return v.gates ? v.gates + this->tape_row(t, i) * v.stride : local + i * v.stride;
     }
 
@@ -257,8 +257,10 @@ struct ForwardPass : Walk<T> {
         }
     }
 
-    T* c_of(long t, long i) const { return v.cells ? v.cells + this->tape_row(t, i) * width : c_now + i * width; }
-    const T* c_before(long t, long i) const { return t == 0 ? c_first + i * width : c_of(t - 1, i); }
+    ELMAN_INLINE T* c_of(long t, long i) const {
+        return v.cells ? v.cells + this->tape_row(t, i) * width : c_now + i * width;
+    }
+    ELMAN_INLINE const T* c_before(long t, long i) const { return t == 0 ? c_first + i * width : c_of(t - 1, i); }
 
     const T* last_c(long i) const {
         if (v.batch.active[0] <= this->rank(i)) return c_first + i * width;
@@ -275,7 +277,7 @@ struct ForwardPass : Walk<T> {
         return c_of(t, i);
     }
 
-    StepRow<T> row_of(long t, long i, T* tape) const {
+    ELMAN_INLINE StepRow<T> row_of(long t, long i, T* tape) const {
         StepRow<T> row{};
         row.tape = tape;
         row.stats = this->stats(tape);
@@ -289,7 +291,7 @@ struct ForwardPass : Walk<T> {
     }
 
     // The new state is there: zoneout, the output, what the next product is fed with.
-    void end_of_step(long t, long i) const {
+    ELMAN_INLINE void end_of_step(long t, long i) const {
         T* const h_i = h + i * state_width;
         const long value = this->value_row(t, i);
         if (fresh_h != h) {

@@ -78,7 +78,7 @@ struct BackwardPass : Walk<T> {
         }
     }
 
-    T* sums(long i) const { return g.sums + this->rank(i) * 2 * cell.extras * width; }
+    ELMAN_INLINE T* sums(long i) const { return g.sums + this->rank(i) * 2 * cell.extras * width; }
 
     void gather_sums(long n) const {
         const long count = cell.extras * width;
@@ -92,9 +92,9 @@ struct BackwardPass : Walk<T> {
         }
     }
 
-    T* da_of(long t, long i) const { return g.da + this->tape_row(t, i) * v.grad_stride; }
+    ELMAN_INLINE T* da_of(long t, long i) const { return g.da + this->tape_row(t, i) * v.grad_stride; }
 
-    BackRow<T> row_of(long t, long i) const {
+    ELMAN_INLINE BackRow<T> row_of(long t, long i) const {
         BackRow<T> row{};
         const long at = this->tape_row(t, i), s = this->sequence(i);
         row.tape = v.gates + at * v.stride;
@@ -159,13 +159,12 @@ struct BackwardPass : Walk<T> {
     }
 
     // dh so far is what the next step handed back: add dy, and set aside what zoneout hands straight to the old state.
-    void arrive(long t, long i) const {
+    ELMAN_INLINE void arrive(long t, long i) const {
         const long value = this->value_row(t, i);
         T *const d = dh + i * state_width, *const d_c = dc + i * width;
-        if (g.dy) {
+        if (g.dy) {  // d has room for the padding, dy has not
             const T* const dy = g.dy + value * state;
-            each_vector<T>(state,
-                           [=](long j, long n) { store_part(d + j, load_part(d + j, n) + load_part(dy + j, n), n); });
+            each_vector<T>(state, [=](long j, long n) { store(d + j, load(d + j) + load_part(dy + j, n)); });
         }
         if (g.dh) memcpy(g.dh + value * state, d, sizeof(T) * static_cast<size_t>(state));
         if (stay_h) set_aside(state, v.zone_h, v.zone_h_mean, value, d, stay_h + i * state_width);
@@ -182,7 +181,7 @@ struct BackwardPass : Walk<T> {
     }
 
     // What was set aside joins what the cell hands to the old state.
-    void stay(long i) const {
+    ELMAN_INLINE void stay(long i) const {
         T *const d = dh + i * state_width, *const d_c = dc + i * width;
         const T *const h_stays = stay_h + i * state_width, *const c_stays = stay_c + i * width;
         const bool carries = cell.carries_dh;

@@ -100,7 +100,7 @@ class _Kernel:
     """One layer's native kernel, with the arrays it is to write into."""
 
     __slots__ = (
-        "_dropped", "_dtype", "_extras", "_hidden", "_make", "_native", "_own_bias", "_sizes",
+        "_dropped", "_dtype", "_extras", "_has_c", "_make", "_native", "_own_bias", "_sizes",
         "_weight_hh", "_width", "_width_cells", "_width_grads",
     )  # fmt: skip
 
@@ -125,6 +125,7 @@ class _Kernel:
         self._make = partial(make, **fixed)
         self._native = self._make(weight_hh=self._weight_hh)
         self._dropped: _Dropped | None = None
+        self._has_c = len(self._sizes) > 1
         self._width = self._native.tape_width
         self._width_grads = self._native.grad_width
         self._width_cells = self._native.cell_width
@@ -135,16 +136,18 @@ class _Kernel:
         values, lengths, take, dtype = x.values, x.lengths, workspace.take, self._dtype
         n_rows, n_sequences = len(values), len(lengths)
         y = take((n_rows, self._sizes[0]), dtype)
-        last = tuple([take((n_sequences, size), dtype) for size in self._sizes])
+        h_last = take((n_sequences, self._sizes[0]), dtype)
+        has_c = self._has_c
+        c_last = take((n_sequences, self._sizes[1]), dtype) if has_c else None
+        last = (h_last,) if c_last is None else (h_last, c_last)
         gates = take((n_rows, self._width), dtype) if tape else None
-        has_c = len(last) > 1
         cells = take((n_rows, self._width_cells), dtype) if tape and has_c else None
         rows, ids = self._input(values)
         h0, c0 = self._two(state)
-        kernel, ticks = (self._native, ticks) if noise.weight_mask is None else self._with_drop(ticks, noise)
-        kernel.forward(
-            ticks, rows, ids, lengths, h0, c0, *self._noise(noise), y, last[0], last[1] if has_c else None, gates, cells
-        )
+        kernel, masks = self._native, None
+        if noise is not QUIET:
+            kernel, ticks, masks = self._with_noise(ticks, noise)
+        kernel.forward(ticks, rows, ids, lengths, h0, c0, masks, y, h_last, c_last, gates, cells)
         if gates is None:
             return y, last, None
         return y, last, RecurrenceTape(x, y, state, (gates,) if cells is None else (gates, cells), noise)
@@ -170,14 +173,16 @@ class _Kernel:
         da = take((len(y), self._width_grads), dtype)
         dx = take(values.shape, dtype) if want_dx and ids is None else None
         dh = take(y.shape, dtype) if keep_dh else None
-        first = tuple([take((len(lengths), size), dtype) for size in self._sizes])
-        has_c = len(first) > 1
+        has_c = self._has_c
+        dh0 = take((len(lengths), self._sizes[0]), dtype)
+        dc0 = take((len(lengths), self._sizes[1]), dtype) if has_c else None
         d_weight_hh = grads["weight_hh"]
-        kernel = self._native
-        if noise.weight_mask is not None:
-            kernel, ticks = self._with_drop(ticks, noise)
-            d_weight_hh = take(d_weight_hh.shape, dtype)
-            d_weight_hh.fill(0)
+        kernel, masks = self._native, None
+        if noise is not QUIET:
+            kernel, ticks, masks = self._with_noise(ticks, noise)
+            if noise.weight_mask is not None:
+                d_weight_hh = take(d_weight_hh.shape, dtype)
+                d_weight_hh.fill(0)
         kernel.backward(
             ticks,
             dy,
@@ -186,7 +191,7 @@ class _Kernel:
             lengths,
             h0,
             c0,
-            *self._noise(noise),
+            masks,
             y,
             kept[0],
             kept[1] if has_c else None,
@@ -194,19 +199,19 @@ class _Kernel:
             dc_last,
             da,
             dx,
-            first[0],
-            first[1] if has_c else None,
+            dh0,
+            dc0,
             dh,
             grads["weight_ih"],
             d_weight_hh,
             grads.get("weight_hr"),
             grads["bias"] if self._own_bias else None,
-            [grads[name] for name in self._extras],
+            [grads[name] for name in self._extras] if self._extras else _NOTHING,
         )
         if noise.weight_mask is not None:
             d_weight_hh *= noise.weight_mask
             np.add(grads["weight_hh"], d_weight_hh, out=grads["weight_hh"])
-        return dx, first, dh
+        return dx, (dh0,) if dc0 is None else (dh0, dc0), dh
 
     def _input(self, values: Array) -> tuple[Array | None, Array | None]:
         """Give rows of numbers or token ids, the other None, in the kernel's layout."""
@@ -221,28 +226,26 @@ class _Kernel:
         h = np.ascontiguousarray(state[0], self._dtype)
         return h, np.ascontiguousarray(state[1], self._dtype) if len(state) > 1 else None
 
-    def _noise(self, noise: Noise) -> tuple[Array | None, Array | None, Array | None, float, float]:
-        """Give masks and means in the kernel's layout."""
-        if noise is QUIET:
-            return None, None, None, 0.0, 0.0
-        zones = [
-            (np.ascontiguousarray(zone, self._dtype), 0.0) if isinstance(zone, np.ndarray) else (None, zone)
-            for zone in noise.zones
-        ]
+    def _with_noise(self, ticks: int, noise: Noise) -> tuple[Any, int, tuple[Any, ...]]:
+        """Give the kernel to use, when its weights changed last, and masks and means in its layout."""
+        zones: list[Any] = []
+        for zone in noise.zones[: len(self._sizes)]:
+            zones += [np.ascontiguousarray(zone, self._dtype), 0.0] if isinstance(zone, np.ndarray) else [None, zone]
         mask = None if noise.h_mask is None else np.ascontiguousarray(noise.h_mask, self._dtype)
-        has_c = len(self._sizes) > 1
-        return mask, zones[0][0], zones[1][0] if has_c else None, zones[0][1], zones[1][1] if has_c else 0.0
-
-    def _with_drop(self, ticks: int, noise: Noise) -> tuple[Any, int]:
-        """Give the kernel over R without what weight drop takes away, and when its weights changed last."""
+        masks = (mask, *zones, *([] if self._has_c else [None, 0.0]))
+        if noise.weight_mask is None:
+            return self._native, ticks, masks
         if self._dropped is None:
             weight_hh = empty_aligned(self._weight_hh.shape, self._dtype)
             self._dropped = _Dropped(weight_hh, self._make(weight_hh=weight_hh))
-        dropped, mask = self._dropped, noise.weight_mask
-        if mask is not dropped.mask or ticks != dropped.made_at:
-            np.multiply(self._weight_hh, mask, out=dropped.weight_hh)  # type: ignore[arg-type]  # there is one
-            dropped.mask, dropped.made_at, dropped.ticks = mask, ticks, dropped.ticks + 1
-        return dropped.native, dropped.ticks
+        dropped = self._dropped
+        if noise.weight_mask is not dropped.mask or ticks != dropped.made_at:
+            np.multiply(self._weight_hh, noise.weight_mask, out=dropped.weight_hh)
+            dropped.mask, dropped.made_at, dropped.ticks = noise.weight_mask, ticks, dropped.ticks + 1
+        return dropped.native, dropped.ticks, masks
+
+
+_NOTHING: list[Array] = []
 
 
 class _Dropped:
