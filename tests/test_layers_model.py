@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import elman
 from elman import layers
 from elman.errors import DataError, NotFittedError, UsageError
+from elman.model.explain import LayerFacts
 from elman.model.memory import batch_bytes
 from elman.ragged import Ragged
 
@@ -385,6 +387,22 @@ def test_explain(capsys):
     assert "reader" in text and "forward (LSTM)" in text and "12,288" in text
     assert told.to_dict()["layers"][5]["kind"] == "GRU"
     assert repr(told) == "<Explanation of 'reader': 9 rows, 3,034,624 FLOP forward>"
+
+
+def test_explain_says_why_it_is_numpy(capsys, monkeypatch):
+    """Without the native core, and for a cell that it has no kernel for."""
+    model = elman.Sequential([layers.Bidirectional(layers.LSTM(64, peephole=True)), layers.Dense(3)])
+    model.build(4)
+    monkeypatch.setattr("elman.ops.kernels.native", SimpleNamespace(has_cell=lambda name: False))
+    assert [layer.kernel for layer in model.explain().layers[1:3]] == [None, None]
+    text = capsys.readouterr().out
+    assert "forward (LSTM)" in text and "NumPy (2)" in text
+    assert "(1) NumPy: the layers below it do the work" in text
+    assert "(2) NumPy: there is no native kernel for the cell" in text
+    monkeypatch.setattr("elman.ops.kernels.native", None)
+    expected = LayerFacts("dense", "Dense", None, "the native core is not installed", 1, 387, 768, 24, 32)
+    assert model.explain().layers[-1] == expected
+    assert "the native core is not installed" in capsys.readouterr().out
 
 
 def test_explain_fits_into_a_terminal(capsys, monkeypatch):
