@@ -1,6 +1,7 @@
 """Every cell written down a second time, from its docstring and its paper, to compare with.
 
-Nothing here comes from `elman.cells`: one sequence, one step, one gate at a time, in NumPy or, for `autograd`, in torch.
+Nothing here comes from `elman.cells`: one sequence, one step, one gate at a time, in NumPy or, where
+autograd is to take the gradients, in torch.
 """
 
 from __future__ import annotations
