@@ -187,6 +187,30 @@ def test_no_steps_one_by_one_through_both_ways():
         model.step(np.zeros((1, 3)))
 
 
+def test_state_goes_around_and_through():
+    """Cut in two, with the state carried through a Residual: the same bits as in one run; step by step as well."""
+    model = elman.Sequential(
+        [
+            layers.Residual(layers.LSTM(3, return_sequences=True)),
+            layers.LayerNorm(),
+            layers.GRU(4, return_sequences=True),
+        ]
+    )
+    model.build(3, rng=0)
+    x = np.random.default_rng(0).standard_normal((4, 9, 3))
+    whole, end = model.predict(x, return_state=True)
+    first, between = model.predict(x[:, :5], return_state=True)
+    second, end_too = model.predict(x[:, 5:], state=between, return_state=True)
+    np.testing.assert_array_equal(np.concatenate([first, second], axis=1), whole)
+    assert [len(parts) for parts in end] == [2, 0, 1]
+    for one, other in zip(itertools.chain(*end), itertools.chain(*end_too), strict=True):
+        np.testing.assert_array_equal(one, other)
+    state = None
+    for step in range(9):
+        out, state = model.step(x[0, step : step + 1], state)
+        np.testing.assert_array_equal(out, whole[0, step])
+
+
 def test_no_state_is_carried_over_batches_both_ways():
     model = elman.Sequential(
         [layers.Embedding(5, 3), layers.Bidirectional(layers.GRU(3, return_sequences=True)), layers.Dense(5)]
