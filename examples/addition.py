@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from elman import Sequential, layers
-from elman.training import SGD
+from elman import Sequential, layers, optimizers
 
 
 def bits(numbers, steps):
@@ -18,7 +17,7 @@ def add(a, b, steps):
 
 rng = np.random.default_rng(0)
 model = Sequential([layers.RNN(16, activation="sigmoid", return_sequences=True), layers.Dense(1, activation="sigmoid")])
-model.compile(SGD(0.4), "mse")  # the lesson's 0.1 against half the sum of 8 squares; ours is their mean
+model.compile(optimizers.SGD(0.4), "mse")  # the lesson's 0.1 against half the sum of 8 squares; ours is their mean
 model.build(2)
 model.set_weights({name: rng.uniform(-1, 1, w.shape) * (w.ndim > 1) for name, w in model.named_weights().items()})
 

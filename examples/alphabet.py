@@ -13,8 +13,7 @@ from string import ascii_lowercase as FORWARDS
 
 import numpy as np
 
-from elman import Sequential, layers
-from elman.training import Adam
+from elman import Sequential, layers, optimizers
 
 BACKWARDS = FORWARDS[::-1]
 TICK = len(FORWARDS)  # the id that is heard when no letter is
@@ -49,7 +48,7 @@ def right(model, order):
 def student(seed):
     """Return a network that knows nothing."""
     model = Sequential([layers.RNN(64, return_sequences=True), layers.Dense(26)])
-    model.compile(Adam(3e-3), "cross_entropy")
+    model.compile(optimizers.Adam(3e-3), "cross_entropy")
     model.build(TICK + 1, ids=True, rng=seed)
     return model
 

@@ -10,8 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from elman import Sequential, layers
-from elman.training import Adam
+from elman import Sequential, layers, optimizers
 
 BLANK = "____"
 PEOPLE = ["我", "他", "她", "爸爸", "妈妈", "哥哥", "姐姐", "老师"]
@@ -77,7 +76,7 @@ class Reader:
                 layers.Dense(len(self.words), activation="softmax"),
             ]
         )
-        self.model.compile(Adam(3e-3), "cross_entropy")
+        self.model.compile(optimizers.Adam(3e-3), "cross_entropy")
         x = [self.encode(sentence) for sentence, _ in pairs]
         at_blank = [ids == self.ids[BLANK] for ids in x]
         y = [np.where(blank, self.ids[verb], ids) for ids, blank, (_, verb) in zip(x, at_blank, pairs, strict=True)]

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elman import Sequential, layers
-from elman.training import Adam, Callback
+from elman import Sequential, callbacks, layers, optimizers
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 SHA256 = {
@@ -53,23 +52,21 @@ def read(part):
     return pixels.astype(np.float32) / 255, np.frombuffer(gzip.decompress(digits), np.uint8, offset=8)
 
 
-class TestAccuracy(Callback):
-    """Say after each epoch how many test images are read rightly."""
-
-    def on_epoch_end(self, epoch, logs):
-        print(f"test accuracy {100 * logs['val_accuracy']:.2f} %", flush=True)
+def say(epoch, logs):
+    """Print the accuracy on the test images."""
+    print(f"test accuracy {100 * logs['val_accuracy']:.2f} %", flush=True)
 
 
 def main(seed=0, epochs=6, train=None, test=None):
     """Train and return the last accuracy."""
     model = Sequential([layers.LSTM(100), layers.Dense(10)])
-    model.compile(Adam(1e-3), "cross_entropy", metrics=["accuracy"])
+    model.compile(optimizers.Adam(1e-3), "cross_entropy", metrics=["accuracy"])
     history = model.fit(
         *(train or read("train")),
         validation_data=test or read("t10k"),
         batch_size=50,
         epochs=epochs,
-        callbacks=[TestAccuracy()],
+        callbacks=[callbacks.LambdaCallback(on_epoch_end=say)],
         verbose=0,
         rng=seed,
     )

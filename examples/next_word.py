@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elman import Sequential, layers
-from elman.training import Adam
+from elman import Sequential, layers, optimizers
 
 MESSAGES = """
 i am on my way home. i am on the train. i am on the bus. i am at work. i am at home. i am in the garden. i am so sorry.
@@ -73,7 +72,7 @@ class InputMethod:
         size = len(self.words)
         read, answer = layers.GRU(units, return_sequences=True), layers.Dense(size, activation="softmax")
         self.model = Sequential([layers.Embedding(size, units), read, answer])
-        self.model.compile(Adam(5e-3), "cross_entropy", clip=5.0)
+        self.model.compile(optimizers.Adam(5e-3), "cross_entropy", clip=5.0)
         heard = [np.array([START, *map(self.id, sentence)]) for sentence in sentences if sentence]
         x, y = [ids[:-1] for ids in heard], [ids[1:] for ids in heard]
         self.history = self.model.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, rng=seed)

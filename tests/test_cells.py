@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from shapes import CELL_VARIANTS, SHAPES, make_problem
+import twins
+from shapes import CELL_VARIANTS, NOISES, SHAPES, make_problem
 
 from elman import cells
 from elman.cells import CELLS, numpy_namespace
@@ -20,52 +21,31 @@ def sigmoid(a):
     return 1 / (1 + math.exp(-a))
 
 
-SCALAR = {"tanh": math.tanh, "sigmoid": sigmoid, "relu": lambda a: max(a, 0.0)}
-
-
-def one_step(cell, x, state, weights, b):
-    """Make one step of one sequence with Python floats, gate by gate as the papers have it."""
-    hidden_size = weights["weight_hh"].shape[1]
-    h_prev = state[0][b]
-    new = tuple(np.empty(hidden_size) for _ in cell.states)
-    for k in range(hidden_size):
-        ax, ah = {}, {}
-        for gate in cell.gates:
-            row = gate_block(weights["weight_ih"], gate, order=cell.gates)[k]
-            ax[gate] = math.fsum(row * x) + gate_block(weights["bias"], gate, order=cell.gates)[k]
-            ah[gate] = math.fsum(gate_block(weights["weight_hh"], gate, order=cell.gates)[k] * h_prev)
-        if cell.name == "rnn":
-            new[0][k] = SCALAR[cell.activation](ax["h"] + ah["h"])
-        elif cell.name == "lstm":
-            i, f, o = (sigmoid(ax[gate] + ah[gate]) for gate in "ifo")
-            g = math.tanh(ax["g"] + ah["g"])
-            new[1][k] = f * state[1][b][k] + i * g
-            new[0][k] = o * math.tanh(new[1][k])
-        elif cell.name == "gru":
-            r, z = (sigmoid(ax[gate] + ah[gate]) for gate in "rz")
-            n = math.tanh(ax["n"] + r * (ah["n"] + weights["bias_hn"][k]))
-            new[0][k] = (1 - z) * n + z * h_prev[k]
-        else:
-            pytest.fail(f"write the equations of {cell.name!r} down here")
-    return new
-
-
 @pytest.mark.mutants
 @pytest.mark.parametrize("runner", [reference, recurrence], ids=["reference", "chosen"])
 @pytest.mark.parametrize("shape", ["one", "two_steps", "ragged"])
 @pytest.mark.parametrize("variant", CELL_VARIANTS)
 def test_equations(variant, shape, runner):
-    problem = make_problem(CELL_VARIANTS[variant], SHAPES[shape])
-    y, last, _ = runner.forward(problem.cell, problem.x, problem.weights, state=problem.state, tape=False)
-    outputs = problem.x.with_values(y)
-    for b, sequence in enumerate(problem.x):
-        state = [part.copy() for part in problem.state]
-        for t, x in enumerate(sequence):
-            for part, value in zip(state, one_step(problem.cell, x, state, problem.weights, b), strict=True):
-                part[b] = value
-            np.testing.assert_allclose(outputs[b][t], state[0][b], rtol=1e-12, atol=1e-14)
-        for part, end in zip(state, last, strict=True):
-            np.testing.assert_allclose(end[b], part[b], rtol=1e-12, atol=1e-14)
+    check_equations(make_problem(CELL_VARIANTS[variant], SHAPES[shape]), runner)
+
+
+@pytest.mark.mutants
+@pytest.mark.parametrize("runner", [reference, recurrence], ids=["reference", "chosen"])
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("variant", CELL_VARIANTS)
+def test_equations_with_noise(variant, noise, runner):
+    check_equations(make_problem(CELL_VARIANTS[variant], SHAPES["ragged"], noise=NOISES[noise]), runner)
+
+
+def check_equations(problem, runner):
+    """Compare with every step written out by hand, sequence after sequence."""
+    x, state = problem.x, problem.state
+    y, last, _ = runner.forward(problem.cell, x, problem.weights, state=state, tape=False, noise=problem.noise)
+    expected, ends = twins.run(problem.cell, problem.weights, x, state, problem.noise)
+    for got, steps in zip(x.with_values(y), expected, strict=True):
+        np.testing.assert_allclose(got, steps, rtol=1e-12, atol=1e-13)
+    for got, end in zip(last, ends, strict=True):
+        np.testing.assert_allclose(got, end, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("variant", CELL_VARIANTS)
@@ -186,19 +166,73 @@ def test_declaration(variant):
     assert type(cell)(**cell.config()) == cell
     assert cell.states[0] == "h"
     shapes = cell.param_shapes(3, 5)
-    rows = cell.n_gates * 5
-    assert (shapes["weight_ih"], shapes["weight_hh"], shapes["bias"]) == ((rows, 3), (rows, 5), (rows,))
-    assert set(shapes) == {"weight_ih", "weight_hh", "bias", *cell.extras}
+    rows, width = cell.n_gates * 5, getattr(cell, "projection", None) or 5
+    assert cell.state_sizes(5) == (width, *[5] * (len(cell.states) - 1))
+    assert (shapes["weight_ih"], shapes["weight_hh"], shapes["bias"]) == ((rows, 3), (rows, width), (rows,))
+    projection = {} if width == 5 else {"weight_hr": (width, 5)}
+    extras = {name: (blocks * 5,) for name, blocks in cell.extras.items()}
+    assert {name: shape for name, shape in shapes.items() if name not in ("weight_ih", "weight_hh", "bias")} == {
+        **projection,
+        **extras,
+    }
     assert type(cell).__doc__
 
 
-def test_gru_has_its_own_bias():
-    assert cells.GRU().param_shapes(3, 5)["bias_hn"] == (5,)
+# What a cell with this option has beside W, R and b, of 3 inputs and 5 units.
+OWN = {
+    "gru": {"bias_hn": (5,)},
+    "gru-before": {},
+    "gru-norm": {"bias_hn": (5,), "gain_ih": (15,), "gain_hh": (15,)},
+    "rnn-norm": {"gain_ih": (5,), "gain_hh": (5,)},
+    "lstm": {},
+    "lstm-peephole": {"peephole": (15,)},
+    "lstm-peephole-coupled": {"peephole": (10,)},
+    "lstm-projection": {"weight_hr": (2, 5)},
+    "lstm-norm-coupled": {"gain_ih": (15,), "gain_hh": (15,), "gain_c": (5,), "bias_c": (5,)},
+}
 
 
-def test_unknown_activation():
-    with pytest.raises(UsageError, match="RNN: unknown activation, expected one of tanh, sigmoid, relu, got 'swish'"):
-        cells.RNN("swish")
+@pytest.mark.parametrize("variant", OWN)
+def test_parameters_of_its_own(variant):
+    cell = CELL_VARIANTS[variant]
+    shapes = cell.param_shapes(3, 5)
+    assert {name: shape for name, shape in shapes.items() if name not in ("weight_ih", "weight_hh", "bias")} == (
+        OWN[variant]
+    )
+    assert shapes["bias"] == (5 * len(cell.gates),)
+
+
+def test_coupled_gates_have_no_input_gate():
+    assert cells.LSTM(coupled=True).gates == ("f", "g", "o")
+    assert cells.LSTM().gates == ("i", "f", "g", "o")
+
+
+# name -> (what is done, words of the message)
+REFUSED = {
+    "activation": (
+        lambda: cells.RNN("swish"),
+        "RNN: unknown activation, expected one of tanh, sigmoid, relu, hard_sigmoid, identity, got 'swish'",
+    ),
+    "gate activation": (lambda: cells.LSTM("tanh", "softmax"), "LSTM: unknown recurrent_activation, .* got 'softmax'"),
+    "gate activation of GRU": (lambda: cells.GRU("tanh", ""), "GRU: unknown recurrent_activation, .* got ''"),
+    "activation of GRU": (lambda: cells.GRU("gelu"), "GRU: unknown activation, .* got 'gelu'"),
+    "activation of LSTM": (lambda: cells.LSTM("Tanh"), "LSTM: unknown activation, .* got 'Tanh'"),
+    "projection to nothing": (
+        lambda: cells.LSTM(projection=0),
+        "LSTM: projection is out of range, expected a width of 1 or more, got 0",
+    ),
+    "projection as wide as c": (
+        lambda: cells.LSTM(projection=5).param_shapes(3, 5),
+        "LSTM: projection does not narrow h, expected less than the 5 units, got 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    do, words = REFUSED[case]
+    with pytest.raises(UsageError, match=words):
+        do()
 
 
 # --- functions ------------------------------------------------------------------------------------------------------
@@ -215,18 +249,24 @@ def test_sigmoid_over_the_whole_range(dtype):
     np.testing.assert_allclose(got, exact, rtol=8 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("name", cells.ACTIVATIONS)
 def test_functions_on_complex_numbers(name):
     """The imaginary part of f(x + 1e-30j) is the derivative times 1e-30, for saturated x too."""
     a = np.array([-800.0, -30.0, -1.0, -1e-3, 1e-3, 1.0, 30.0, 800.0])
-    function = getattr(numpy_namespace, name)
+    function = cells.ACTIVATIONS[name].value
     with np.errstate(over="raise", invalid="raise", divide="raise"):
-        got = function(a + 1e-30j)
-    y = function(a)
+        got = function(numpy_namespace, a + 1e-30j)
+    y = function(numpy_namespace, a)
     np.testing.assert_allclose(got.real, y, rtol=1e-14)
     # 1 − tanh² written without the difference, which loses all digits where tanh is nearly 1
     e = np.exp(-2 * np.abs(a))
-    slope = {"tanh": 4 * e / (1 + e) ** 2, "sigmoid": y * numpy_namespace.sigmoid(-a), "relu": a > 0}[name]
+    slope = {
+        "tanh": 4 * e / (1 + e) ** 2,
+        "sigmoid": y * numpy_namespace.sigmoid(-a),
+        "relu": a > 0,
+        "hard_sigmoid": (abs(a) < 3) / 6,
+        "identity": np.ones_like(a),
+    }[name]
     np.testing.assert_allclose(got.imag / 1e-30, slope, rtol=1e-12, atol=1e-30)
     np.testing.assert_allclose(cells.ACTIVATIONS[name].slope(y), slope, rtol=1e-12, atol=1e-15)
 
@@ -253,7 +293,7 @@ PLACES = {
 
 @pytest.mark.parametrize(("cell", "system"), PLACES)
 def test_orders(cell, system, rng):
-    ours, theirs = CELLS[cell].gates, ORDERS[cell][system]
+    ours, theirs = CELLS[cell]().gates, ORDERS[cell][system]
     weight = rng.standard_normal((len(ours) * 3, 2))
     blocks = np.split(weight, len(ours))
     got = reorder(weight, ours, theirs)
@@ -268,7 +308,7 @@ def test_every_order_is_listed_and_ours_is_ours():
         ("gru", "elman"),
     }
     for name, cell in CELLS.items():
-        assert ORDERS[name]["elman"] == cell.gates
+        assert ORDERS[name]["elman"] == cell().gates
 
 
 def test_orders_that_do_not_fit():

@@ -386,7 +386,7 @@ REFUSED = {
     "vocabulary of none": (lambda: layers.Embedding(0, 4), "vocab_size is not accepted, expected int >= 1, got 0"),
     "activation": (
         lambda: layers.RNN(4, activation="swish"),
-        "activation is not accepted, expected one of 'tanh', 'sigmoid', 'relu', got 'swish'",
+        "expected one of 'tanh', 'sigmoid', 'relu', 'hard_sigmoid', 'identity', got 'swish'",
     ),
     "activation of Dense": (
         lambda: layers.Dense(4, activation="gelu"),
@@ -412,8 +412,8 @@ REFUSED = {
         "type is not accepted, expected 'lstm', got 'gru'",
     ),
     "config with more": (
-        lambda: layers.from_config({"type": "lstm", "units": 4, "peephole": True}),
-        "unknown field peephole, expected the options units, return_sequences, vocab_size, name",
+        lambda: layers.from_config({"type": "lstm", "units": 4, "attention": True}),
+        "unknown field attention, expected the options units, return_sequences, vocab_size, initial_state, .*, name",
     ),
     "config with less": (
         lambda: layers.from_config({"type": "gru"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import elman
 from elman import layers
 from elman.errors import DataError, NotFittedError, UsageError
+from elman.model.explain import LayerFacts
 from elman.model.memory import batch_bytes
 from elman.ragged import Ragged
 
@@ -183,6 +185,30 @@ def test_no_steps_one_by_one_through_both_ways():
         UsageError, match=r"step: Residual 'residual' \(Residual\(Bidirectional\(LSTM\)\)\) needs whole"
     ):
         model.step(np.zeros((1, 3)))
+
+
+def test_state_goes_around_and_through():
+    """Cut in two, with the state carried through a Residual: the same bits as in one run; step by step as well."""
+    model = elman.Sequential(
+        [
+            layers.Residual(layers.LSTM(3, return_sequences=True)),
+            layers.LayerNorm(),
+            layers.GRU(4, return_sequences=True),
+        ]
+    )
+    model.build(3, rng=0)
+    x = np.random.default_rng(0).standard_normal((4, 9, 3))
+    whole, end = model.predict(x, return_state=True)
+    first, between = model.predict(x[:, :5], return_state=True)
+    second, end_too = model.predict(x[:, 5:], state=between, return_state=True)
+    np.testing.assert_array_equal(np.concatenate([first, second], axis=1), whole)
+    assert [len(parts) for parts in end] == [2, 0, 1]
+    for one, other in zip(itertools.chain(*end), itertools.chain(*end_too), strict=True):
+        np.testing.assert_array_equal(one, other)
+    state = None
+    for step in range(9):
+        out, state = model.step(x[0, step : step + 1], state)
+        np.testing.assert_array_equal(out, whole[0, step])
 
 
 def test_no_state_is_carried_over_batches_both_ways():
@@ -385,6 +411,22 @@ def test_explain(capsys):
     assert "reader" in text and "forward (LSTM)" in text and "12,288" in text
     assert told.to_dict()["layers"][5]["kind"] == "GRU"
     assert repr(told) == "<Explanation of 'reader': 9 rows, 3,034,624 FLOP forward>"
+
+
+def test_explain_says_why_it_is_numpy(capsys, monkeypatch):
+    """Without the native core, and for a cell that it has no kernel for."""
+    model = elman.Sequential([layers.Bidirectional(layers.LSTM(64, peephole=True)), layers.Dense(3)])
+    model.build(4)
+    monkeypatch.setattr("elman.ops.kernels.native", SimpleNamespace(has_cell=lambda name: False))
+    assert [layer.kernel for layer in model.explain().layers[1:3]] == [None, None]
+    text = capsys.readouterr().out
+    assert "forward (LSTM)" in text and "NumPy (2)" in text
+    assert "(1) NumPy: the layers below it do the work" in text
+    assert "(2) NumPy: there is no native kernel for the cell" in text
+    monkeypatch.setattr("elman.ops.kernels.native", None)
+    expected = LayerFacts("dense", "Dense", None, "the native core is not installed", 1, 387, 768, 24, 32)
+    assert model.explain().layers[-1] == expected
+    assert "the native core is not installed" in capsys.readouterr().out
 
 
 def test_explain_fits_into_a_terminal(capsys, monkeypatch):

@@ -21,6 +21,12 @@ STACKS = {
         layers.Bidirectional(layers.RNN(3, return_sequences=True), merge_mode="sum"),
         layers.Bidirectional(layers.LSTM(6)),
     ],
+    "both ways, with options": lambda: [
+        layers.Bidirectional(
+            layers.LSTM(5, peephole=True, projection=3, layer_norm=True),
+            backward_layer=layers.GRU(4, reset_after=False, zoneout=0.3),
+        )
+    ],
     "around both ways": lambda: [
         layers.Residual(layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode="sum"))
     ],

@@ -164,6 +164,38 @@ def test_denormals_are_zero_inside_and_alive_outside() -> None:
     assert (tiny * np.float32(1) > 0).all()
 
 
+# A cell, how many gates it has, and its extra parameters in blocks of 4: I=3, H=4, and P=2 where it is projected.
+KERNELS = {
+    "rnn": (1, ()),
+    "lstm": (4, ()),
+    "lstm+peephole": (4, (3,)),
+    "lstm+norm": (4, (4, 4, 1, 1, 4)),
+    "gru": (3, (1,)),
+    "gru+before": (3, ()),
+}
+
+
+def _kernel(cell: str, /, *, projected: bool = False, **change):
+    """Make a kernel of I=3, H=4, with arguments exchanged."""
+    rng = np.random.default_rng(0)
+    gates, extras = KERNELS[cell]
+    rows = 4 * gates
+    arguments = {
+        "cell": cell,
+        "activation": "tanh",
+        "gate_activation": "sigmoid",
+        "weight_ih": rng.random((rows, 3)),
+        "weight_hh": rng.random((rows, 2 if projected else 4)),
+        "weight_hr": rng.random((2, 4)) if projected else None,
+        "bias": None if cell.endswith("+norm") else rng.random(rows),
+        "extras": [rng.random(4 * blocks) for blocks in extras],
+    }
+    return native.Recurrence64(**{**arguments, **change})
+
+
+NO_NOISE = {"h_mask": None, "zone_h": None, "zone_c": None, "zone_h_mean": 0.0, "zone_c_mean": 0.0}
+
+
 def _forward(**change):
     """A valid native call of an LSTM with I=3, H=4, lengths (2, 1), with arguments exchanged."""
     rng = np.random.default_rng(0)
@@ -174,18 +206,20 @@ def _forward(**change):
         "lengths": np.array([2, 1]),
         "h0": None,
         "c0": None,
+        **NO_NOISE,
         "y": np.empty((3, 4)),
         "h_last": np.empty((2, 4)),
         "c_last": np.empty((2, 4)),
         "gates": None,
         "cells": None,
     }
-    kernel = native.Recurrence64("lstm", rng.random((16, 3)), rng.random((16, 4)), rng.random(16), None)
-    kernel.forward(**{**arguments, **change})
+    _kernel("lstm").forward(**{**arguments, **change})
 
 
 READ_ONLY = np.empty((3, 4))
 READ_ONLY.flags.writeable = False
+# 4 units are one vector of the tape.
+LANES = 1 if native is None else _kernel("lstm").cell_width
 
 
 @needs_native
@@ -212,9 +246,20 @@ READ_ONLY.flags.writeable = False
         ({"lengths": np.array([2**62, 2**62])}, MemoryError, None),
         ({"lengths": np.array([2**62, 1])}, ValueError, "x has the wrong shape"),
         ({"h0": np.ones((1, 4))}, ValueError, r"h0 has the wrong shape, expected \(2, 4\), got \(1, 4\)"),
+        ({"c0": np.ones((2, 5))}, ValueError, r"c0 has the wrong shape, expected \(2, 4\), got \(2, 5\)"),
+        ({"h_mask": np.ones((3, 4))}, ValueError, r"h_mask has the wrong shape, expected \(2, 4\), got \(3, 4\)"),
+        ({"h_mask": np.ones(4)}, ValueError, r"h_mask has the wrong shape, expected \(2, 4\), got \(4,\)"),
+        ({"h_mask": np.ones((2, 4), np.float32)}, TypeError, "incompatible function arguments"),
+        ({"h_mask": np.ones((2, 4)), "zone_h": np.ones((3, 4)), "zone_c": np.ones((3, 4))}, None, None),
+        ({"zone_h": np.ones((2, 4))}, ValueError, r"zone_h has the wrong shape, expected \(3, 4\), got \(2, 4\)"),
+        ({"zone_c": np.ones((3, 5))}, ValueError, r"zone_c has the wrong shape, expected \(3, 4\), got \(3, 5\)"),
+        ({"zone_h_mean": None}, TypeError, "incompatible function arguments"),
         ({"y": READ_ONLY}, TypeError, "incompatible function arguments"),
         ({"c_last": None}, ValueError, "c_last belongs to cells with a cell state"),
         ({"gates": np.empty((3, 64))}, ValueError, "native core: gates"),
+        ({"gates": np.empty((3, 4 * LANES))}, ValueError, "gates and cells are kept together"),
+        ({"gates": np.empty((3, 4 * LANES)), "cells": np.empty((3, LANES))}, None, None),
+        ({"gates": np.empty((3, 4 * LANES)), "cells": np.empty((3, 4))}, ValueError, "cells has the wrong shape"),
     ],
 )
 def test_the_door(change, error, message) -> None:
@@ -225,46 +270,49 @@ def test_the_door(change, error, message) -> None:
         _forward(**change)
 
 
-def _arguments_backward(cell: str, n_gates: int):
+def _arguments_backward(cell: str, *, projected: bool = False):
     """A kernel of I=3, H=4 and the arguments of a valid backward call, lengths (2, 1), with every gradient asked."""
     rng = np.random.default_rng(0)
-    rows = 4 * n_gates
-    lstm = cell == "lstm"
-    kernel = native.Recurrence64(
-        cell, rng.random((rows, 3)), rng.random((rows, 4)), rng.random(rows), None if lstm else rng.random(4)
-    )
-    tape = (3, kernel.tape_width)
+    gates, extras = KERNELS[cell]
+    rows, width, lstm = 4 * gates, 2 if projected else 4, cell.startswith("lstm")
+    kernel = _kernel(cell, projected=projected)
     return kernel.backward, {
         "tick": 0,
-        "dy": rng.random((3, 4)),
+        "dy": rng.random((3, width)),
         "x": rng.random((3, 3)),
         "ids": None,
         "lengths": np.array([2, 1]),
-        "h0": rng.random((2, 4)),
+        "h0": rng.random((2, width)),
         "c0": rng.random((2, 4)) if lstm else None,
-        "y": rng.random((3, 4)),
-        "gates": rng.random(tape),
+        "h_mask": rng.random((2, width)),
+        "zone_h": rng.random((3, width)),
+        "zone_c": rng.random((3, 4)) if lstm else None,
+        "zone_h_mean": 0.0,
+        "zone_c_mean": 0.0,
+        "y": rng.random((3, width)),
+        "gates": rng.random((3, kernel.tape_width)),
         "cells": rng.random((3, kernel.cell_width)) if lstm else None,
-        "dh_last": rng.random((2, 4)),
+        "dh_last": rng.random((2, width)),
         "dc_last": rng.random((2, 4)) if lstm else None,
-        "da": np.empty(tape),
+        "da": np.empty((3, kernel.grad_width)),
         "dx": np.empty((3, 3)),
-        "dh0": np.empty((2, 4)),
+        "dh0": np.empty((2, width)),
         "dc0": np.empty((2, 4)) if lstm else None,
-        "dh": np.empty((3, 4)),
+        "dh": np.empty((3, width)),
         "d_weight_ih": np.zeros((rows, 3)),
-        "d_weight_hh": np.zeros((rows, 4)),
-        "d_bias": np.zeros(rows),
-        "d_bias_hn": None if lstm else np.zeros(4),
+        "d_weight_hh": np.zeros((rows, width)),
+        "d_weight_hr": np.zeros((2, 4)) if projected else None,
+        "d_bias": None if cell.endswith("+norm") else np.zeros(rows),
+        "d_extras": [np.zeros(4 * blocks) for blocks in extras],
     }
 
 
 def _door(name: str):
     """A function of the native core and arguments that it takes; a layer of 3 inputs and 2 outputs, 5 rows."""
-    if name == "lstm.backward":
-        return _arguments_backward("lstm", 4)
-    if name == "gru.backward":
-        return _arguments_backward("gru", 3)
+    if name == "projection.backward":
+        return _arguments_backward("lstm", projected=True)
+    if name.endswith(".backward") and name != "linear.backward":
+        return _arguments_backward(name.removesuffix(".backward"))
     if name == "linear.forward":
         layer = native.Linear64(np.ones((2, 3)), np.ones(2))
         return layer.forward, {"tick": 0, "activation": 1, "x": np.ones((5, 3)), "y": np.empty((5, 2))}
@@ -300,8 +348,8 @@ def _door(name: str):
 
 
 DOORS = (
-    "lstm.backward",
-    "gru.backward",
+    *[f"{cell}.backward" for cell in KERNELS],
+    "projection.backward",
     "linear.forward",
     "linear.backward",
     "cross_entropy",
@@ -329,7 +377,20 @@ WRONG_SHAPES = [
     ("lstm.backward", "d_weight_ih", (16, 4)),
     ("lstm.backward", "d_weight_hh", (17, 4)),
     ("lstm.backward", "d_bias", (17,)),
-    ("gru.backward", "d_bias_hn", (5,)),
+    ("lstm.backward", "h_mask", (3, 4)),
+    ("lstm.backward", "zone_h", (4, 4)),
+    ("lstm.backward", "zone_c", (4, 4)),
+    ("projection.backward", "dy", (3, 4)),
+    ("projection.backward", "h0", (2, 4)),
+    ("projection.backward", "c0", (2, 8)),
+    ("projection.backward", "h_mask", (2, 4)),
+    ("projection.backward", "zone_h", (3, 4)),
+    ("projection.backward", "y", (3, 4)),
+    ("projection.backward", "dh", (3, 4)),
+    ("projection.backward", "dh0", (2, 4)),
+    ("projection.backward", "dh_last", (2, 4)),
+    ("projection.backward", "d_weight_hh", (16, 4)),
+    ("projection.backward", "d_weight_hr", (4, 4)),
     ("linear.forward", "x", (5, 4)),
     ("linear.forward", "y", (5, 3)),
     ("linear.backward", "dy", (6, 2)),
@@ -369,8 +430,15 @@ def test_the_door_refuses_a_wrong_shape(door: str, name: str, shape: tuple[int, 
     ("door", "change", "message"),
     [
         ("lstm.backward", {"x": None, "ids": np.array([0, 1, 2])}, "token ids have no gradient"),
-        ("lstm.backward", {"d_bias_hn": np.zeros(4)}, "d_bias_hn belongs to GRU alone"),
-        ("gru.backward", {"d_bias_hn": None}, "d_bias_hn belongs to GRU alone"),
+        ("lstm.backward", {"d_bias": None}, "d_bias belongs to cells with a bias of their own"),
+        ("lstm+norm.backward", {"d_bias": np.zeros(16)}, "d_bias belongs to cells with a bias of their own"),
+        ("lstm.backward", {"d_weight_hr": np.zeros((2, 4))}, "d_weight_hr belongs to a projection"),
+        ("projection.backward", {"d_weight_hr": None}, "d_weight_hr belongs to a projection"),
+        ("lstm.backward", {"d_extras": [np.zeros(4)]}, "the extra parameters are not this cell's"),
+        ("gru.backward", {"d_extras": []}, "the extra parameters are not this cell's"),
+        ("gru.backward", {"d_extras": [np.zeros(8)]}, "the extra parameters are not this cell's"),
+        ("gru.backward", {"d_extras": [np.zeros(5)]}, "extra parameters are vectors of whole blocks"),
+        ("gru.backward", {"d_extras": [np.zeros((1, 4))]}, "extra parameters are vectors of whole blocks"),
         ("lstm.backward", {"cells": None}, "cells belongs to cells with a cell state"),
         ("gru.backward", {"c0": np.ones((2, 4))}, "c0 belongs to cells with a cell state"),
         ("linear.forward", {"activation": -1}, "no such activation"),
@@ -425,13 +493,43 @@ def test_a_dense_layer_that_does_not_fit_is_refused() -> None:
 
 
 @needs_native
-def test_weights_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"weight_hh has the wrong shape, expected \(16, 4\), got \(12, 4\)"):
-        native.Recurrence64("lstm", np.ones((16, 3)), np.ones((12, 4)), np.ones(16), None)
-    with pytest.raises(ValueError, match="bias_hn belongs to GRU alone"):
-        native.Recurrence64("gru", np.ones((12, 3)), np.ones((12, 4)), np.ones(12), None)
-    with pytest.raises(ValueError, match="no kernel for cell 'peephole'"):
-        native.Recurrence64("peephole", np.ones((12, 3)), np.ones((12, 4)), np.ones(12), None)
+@pytest.mark.parametrize(
+    ("cell", "change", "message"),
+    [
+        ("lstm", {"weight_hh": np.ones((12, 4))}, r"weight_hh has the wrong shape, expected \(16, 4\), got \(12, 4\)"),
+        ("lstm", {"weight_ih": np.ones((12, 3))}, r"weight_ih has the wrong shape, expected \(16, 3\), got \(12, 3\)"),
+        ("lstm", {"weight_ih": np.ones(16)}, "weights must be matrices"),
+        ("lstm", {"weight_ih": np.ones((16, 0))}, "sizes must be positive"),
+        ("lstm", {"bias": np.ones(12)}, r"bias has the wrong shape, expected \(16,\), got \(12,\)"),
+        ("lstm", {"bias": None}, "a normalised cell has its bias among the extras"),
+        ("lstm+norm", {"bias": np.ones(16)}, "a normalised cell has its bias among the extras"),
+        ("lstm", {"extras": [np.ones(4)]}, "the extra parameters are not this cell's"),
+        ("gru", {"extras": []}, "the extra parameters are not this cell's"),
+        ("lstm+peephole", {"extras": [np.ones(8)]}, "the extra parameters are not this cell's"),
+        ("lstm+peephole", {"extras": [np.ones(13)]}, "extra parameters are vectors of whole blocks"),
+        ("lstm+peephole", {"extras": [np.ones((3, 4))]}, "extra parameters are vectors of whole blocks"),
+        ("lstm+norm", {"extras": [np.ones(16)] * 2}, "the extra parameters are not this cell's"),
+        ("lstm", {"activation": "swish"}, "no activation 'swish'"),
+        ("lstm", {"gate_activation": "softmax"}, "no activation 'softmax'"),
+        ("lstm", {"cell": "lstm+lookahead"}, r"no kernel for cell 'lstm\+lookahead'"),
+        (
+            "lstm",
+            {"weight_hh": np.ones((16, 5)), "weight_hr": np.ones((5, 4))},
+            "a projection must not be wider than the cell",
+        ),
+        ("lstm", {"weight_hr": np.ones((4, 5))}, "weight_ih has the wrong shape"),
+        (
+            "lstm",
+            {"weight_hh": np.ones((16, 2)), "weight_hr": np.ones((3, 4))},
+            r"weight_hr has the wrong shape, expected \(2, 4\)",
+        ),
+        ("gru", {"weight_hr": np.ones((4, 4))}, "a projection belongs to cells with a cell state"),
+        ("lstm", {"weight_hr": np.ones(4)}, "weight_hr has the wrong shape"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(cell: str, change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match="native core: " + message):
+        _kernel(cell, **change)
 
 
 def test_set_threads_refuses_zero() -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapes import CELL_VARIANTS, Problem, Shape, make_problem
+from shapes import CELL_VARIANTS, NOISES, Problem, Shape, make_problem
 
 from elman.ops import recurrence
 from elman.ops.core import native
+from elman.ops.noise import Noise
 from elman.ragged import Ragged
 
 pytestmark = pytest.mark.skipif(native is None, reason="NumPy's matrix product gives a row other bits when it is alone")
@@ -29,8 +30,10 @@ def every_size_on_all_threads() -> Iterator[None]:
 
 @st.composite
 def problems(draw: st.DrawFn) -> Problem:
+    # Few sequences are run by all threads together, many by one thread each.
+    most = draw(st.sampled_from([2, 20]))
     shape = Shape(
-        tuple(draw(st.lists(st.integers(0, 9), min_size=1, max_size=20))),
+        tuple(draw(st.lists(st.integers(0, 9), min_size=1, max_size=most))),
         draw(st.sampled_from([1, 3, 16, 40, 130])),
         draw(st.sampled_from([1, 5, 16, 33, 64, 100])),
         "drawn",
@@ -40,6 +43,7 @@ def problems(draw: st.DrawFn) -> Problem:
         shape,
         dtype=draw(st.sampled_from(["float32", "float64"])),
         seed=draw(st.integers(0, 1000)),
+        noise=draw(st.sampled_from([(), *NOISES.values()])),
     )
     return problem._replace(x=problem.ids) if draw(st.booleans()) else problem
 
@@ -47,24 +51,55 @@ def problems(draw: st.DrawFn) -> Problem:
 def run(problem: Problem) -> tuple[dict[str, list[np.ndarray]], dict[str, np.ndarray]]:
     """Forward and backward: what belongs to each sequence, sequence by sequence, and the weight gradients."""
     grads = {name: np.zeros_like(array) for name, array in problem.weights.items()}
-    y, last, tape = recurrence.forward(problem.cell, problem.x, problem.weights, state=problem.state, tape=True)
+    y, last, tape = forward(problem, tape=True)
     dx, d_initial, dh = recurrence.backward(
         problem.cell, problem.dy, tape, problem.weights, grads, dstate=problem.dstate, want_dx=True, keep_dh=True
     )
     rows = {"y": y, "dh": dh} if dx is None else {"y": y, "dh": dh, "dx": dx}
     out = {name: problem.x.with_values(value).split() for name, value in rows.items()}
     for name, parts in (("last", last), ("d_initial", d_initial)):
-        out[name] = list(np.stack(parts, axis=1))
+        out[name] = list(np.concatenate(parts, axis=1))
     return out, grads
+
+
+def forward(problem: Problem, *, state: tuple | None = None, tape: bool = False) -> tuple:
+    """Forward over the problem, from its state or another."""
+    return recurrence.forward(
+        problem.cell,
+        problem.x,
+        problem.weights,
+        state=problem.state if state is None else state,
+        tape=tape,
+        noise=problem.noise,
+    )
+
+
+def noise_of(noise: Noise, rows: np.ndarray, sequences: np.ndarray | slice = slice(None)) -> Noise:
+    """Cut what belongs to these steps and these sequences."""
+    return noise._replace(
+        h_mask=None if noise.h_mask is None else noise.h_mask[sequences],
+        **{
+            name: zone[rows]
+            for name, zone in (("zone_h", noise.zone_h), ("zone_c", noise.zone_c))
+            if isinstance(zone, np.ndarray)
+        },
+    )
 
 
 def part_of(problem: Problem, rows: np.ndarray, sequences: np.ndarray, lengths: np.ndarray) -> Problem:
     return problem._replace(
+        noise=noise_of(problem.noise, rows, sequences),
         x=Ragged(problem.x.values[rows], lengths),
         dy=problem.dy[rows],
         state=tuple(part[sequences] for part in problem.state),
         dstate=tuple(part[sequences] for part in problem.dstate),
     )
+
+
+def window(problem: Problem, start: int, stop: int) -> Problem:
+    """Give some steps of every sequence, with their noise; states and what flows back stay as they are."""
+    rows = problem.x.with_values(np.arange(problem.x.n_steps)).window(start, stop).values
+    return problem._replace(x=problem.x.window(start, stop), dy=problem.dy[rows], noise=noise_of(problem.noise, rows))
 
 
 def rows_of(problem: Problem, sequences: np.ndarray) -> np.ndarray:
@@ -107,44 +142,44 @@ def test_any_number_of_threads(problem: Problem, n_threads: int) -> None:
 
 @given(problems(), st.integers(0, 9))
 def test_a_cut_with_the_state_carried_is_one_run(problem: Problem, cut: int) -> None:
-    whole, whole_last, _ = recurrence.forward(problem.cell, problem.x, problem.weights, state=problem.state, tape=False)
-    first, second = problem.x.window(0, cut), problem.x.window(cut, 9)
-    y1, state, tape1 = recurrence.forward(problem.cell, first, problem.weights, state=problem.state, tape=True)
-    y2, last, tape2 = recurrence.forward(problem.cell, second, problem.weights, state=state, tape=True)
-    joined = [
-        np.concatenate(pair) for pair in zip(first.with_values(y1).split(), second.with_values(y2).split(), strict=True)
-    ]
-    for got, expected in zip(joined, problem.x.with_values(whole).split(), strict=True):
-        np.testing.assert_array_equal(got, expected)
+    whole, whole_last, _ = forward(problem)
+    first, second = window(problem, 0, cut), window(problem, cut, 9)
+    y1, state, tape1 = forward(first, tape=True)
+    y2, last, tape2 = forward(second, state=state, tape=True)
+    pairs = zip(first.x.with_values(y1).split(), second.x.with_values(y2).split(), strict=True)
+    for pair, expected in zip(pairs, problem.x.with_values(whole).split(), strict=True):
+        np.testing.assert_array_equal(np.concatenate(pair), expected)
     for got, expected in zip(last, whole_last, strict=True):
         np.testing.assert_array_equal(got, expected)
 
     # And back: what the second part hands to the first is what flows through the whole.
-    dy = problem.x.with_values(problem.dy)
     grads = {name: np.zeros_like(array) for name, array in problem.weights.items()}
     rest = dict(want_dx=False, keep_dh=False)
     _, middle, _ = recurrence.backward(
-        problem.cell, dy.window(cut, 9).values, tape2, problem.weights, grads, dstate=problem.dstate, **rest
+        problem.cell, second.dy, tape2, problem.weights, grads, dstate=problem.dstate, **rest
     )
-    _, initial, _ = recurrence.backward(
-        problem.cell, dy.window(0, cut).values, tape1, problem.weights, grads, dstate=middle, **rest
-    )
+    _, initial, _ = recurrence.backward(problem.cell, first.dy, tape1, problem.weights, grads, dstate=middle, **rest)
     expected, grads_whole = run(problem)
-    for b, parts in enumerate(np.stack(initial, axis=1)):
+    for b, parts in enumerate(np.concatenate(initial, axis=1)):
         np.testing.assert_array_equal(parts, expected["d_initial"][b])
-    tolerance = 1e-12 if problem.dy.dtype == np.float64 else 1e-5  # sums in another order
-    for name, value in grads_whole.items():
-        assert np.linalg.norm(grads[name] - value) <= tolerance * np.linalg.norm(value) + 1e-30, name
+    assert_near(grads, grads_whole)
+
+
+def assert_near(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Compare gradients that are sums of the same numbers in another order."""
+    for name, value in expected.items():
+        tolerance = 1e-12 if value.dtype == np.float64 else 1e-5
+        assert np.linalg.norm(got[name] - value) <= tolerance * np.linalg.norm(value) + 1e-30, name
 
 
 @given(problems())
 def test_step_by_step_is_one_run(problem: Problem) -> None:
-    whole, whole_last, _ = recurrence.forward(problem.cell, problem.x, problem.weights, state=problem.state, tape=False)
+    whole, whole_last, _ = forward(problem)
     state, outputs = problem.state, []
     for t in range(int(problem.x.lengths.max())):
-        step = problem.x.window(t, t + 1)
-        y, state, _ = recurrence.forward(problem.cell, step, problem.weights, state=state, tape=False)
-        outputs.append(step.with_values(y).split())
+        step = window(problem, t, t + 1)
+        y, state, _ = forward(step, state=state)
+        outputs.append(step.x.with_values(y).split())
     for b, expected in enumerate(problem.x.with_values(whole).split()):
         got = np.concatenate([out[b] for out in outputs]) if outputs else expected
         np.testing.assert_array_equal(got, expected)
@@ -163,14 +198,13 @@ def test_one_hot_rows_are_token_ids(problem: Problem) -> None:
     for name in ids:
         for a, b in zip(ids[name], dense[name], strict=True):
             np.testing.assert_array_equal(a, b, err_msg=name)
-    tolerance = 1e-12 if problem.dy.dtype == np.float64 else 1e-5  # sums in another order
-    for name, value in grads_dense.items():
-        assert np.linalg.norm(grads_ids[name] - value) <= tolerance * np.linalg.norm(value) + 1e-30, name
+    assert_near(grads_ids, grads_dense)
 
 
 @given(problems())
 def test_nothing_of_the_caller_changes(problem: Problem) -> None:
-    arrays = [problem.x.values, problem.dy, *problem.state, *problem.dstate, *problem.weights.values()]
+    masks = [mask for mask in problem.noise if isinstance(mask, np.ndarray)]
+    arrays = [problem.x.values, problem.dy, *problem.state, *problem.dstate, *problem.weights.values(), *masks]
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False

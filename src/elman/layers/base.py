@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import msgspec
 import numpy as np
+from msgspec.structs import fields
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
@@ -118,9 +119,7 @@ class Layer:
 
     def state_sizes(self) -> tuple[int, ...]:
         """Give the width of every part of the state, such as (H, H) for an LSTM; () without state."""
-        # Until recurrent layers say it themselves: every part of a cell's state is as wide as the layer.
-        cell = getattr(self, "cell", None)
-        return () if cell is None else (self.output_size(1),) * len(cell.states)
+        return ()
 
     def check_input(self, input_size: int, *, sequences: bool) -> None:
         """Refuse input that fits the layer's kind but not its options; see `check_stack`.
@@ -234,8 +233,8 @@ class Layer:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        options = {field: getattr(self, field) for field in self.Config.__struct_fields__}
-        shown = ", ".join(f"{field}={value!r}" for field, value in options.items() if value is not None)
+        options = ((field.name, getattr(self, field.name), field.default) for field in fields(self.Config))
+        shown = ", ".join(f"{name}={value!r}" for name, value, default in options if value != default)
         return f"{type(self).__name__}({shown})"
 
 

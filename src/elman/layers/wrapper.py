@@ -7,10 +7,13 @@ from typing import Any, Self
 
 import msgspec
 from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from elman.errors import UsageError, say
 from elman.layers.base import Array, Layer, LayerConfig, check_options
 from elman.layers.registry import from_config
+from elman.ops import kernels
+from elman.ops.kernels import Kernel
 from elman.ops.weights import Weights
 
 __all__ = ["Wrapper", "WrapperConfig", "part_of_grads"]
@@ -69,6 +72,10 @@ class Wrapper(Layer):
                 _check_depth(value)
                 options[name] = from_config(value)
         return cls(**options)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say that the parts do the work."""
+        return kernels.HOLDS
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give the shapes of all parts' parameters, by "<part>.<parameter>"."""

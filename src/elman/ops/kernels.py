@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from elman.cells import Cell
 from elman.ops.core import native
 
-__all__ = ["ARITHMETIC", "Kernel", "of_lookup", "of_product", "of_recurrence"]
+__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_product", "of_recurrence"]
 
 
 class Kernel(NamedTuple):
@@ -27,6 +27,9 @@ class Kernel(NamedTuple):
 
 #: Of layers without products there is little to gain: their time is that of reading their numbers once or twice.
 ARITHMETIC = Kernel(None, "no matrix product, a pass or two over its numbers")
+
+#: Of layers that hold others: the work is theirs.
+HOLDS = Kernel(None, "the layers below it do the work; it copies and adds their rows")
 
 
 def of_product(dtype: DTypeLike) -> Kernel:

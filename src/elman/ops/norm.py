@@ -76,7 +76,7 @@ def backward(dy: Array, tape: NormTape, weights: Weights, grads: Mapping[str, Ar
         return None
     features = dy.shape[1]
     take = current().take
-    d_normed = np.multiply(dy, weights["weight"], out=take(dy.shape, normed.dtype))
+    d_normed: Array = np.multiply(dy, weights["weight"], out=take(dy.shape, normed.dtype))
     mean = np.einsum("nf->n", d_normed)[:, None] / features
     along = np.einsum("nf,nf->n", d_normed, normed)[:, None] / features
     np.subtract(d_normed, mean, out=d_normed)
