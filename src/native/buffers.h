@@ -1,6 +1,7 @@
 // Memory of the binding: aligned to a cache line, zeroed, grown and kept.
 #pragma once
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -11,13 +12,23 @@
 
 namespace elman {
 
+// For tests: how many more buffers may be allocated before one fails, as on a machine without memory; negative for
+// any number.
+inline std::atomic<long> allocations_left{-1};
+
+inline bool allocation_fails() {
+    const long left = allocations_left.load();
+    if (left > 0) allocations_left.store(left - 1);
+    return left == 0;
+}
+
 class Buffer {
   public:
     // At least `bytes` bytes; fresh memory is zero. Sizes stay within 64 bits because the callers' arrays exist.
     void* reserve(size_t bytes) {
         if (bytes > size_) {
             const size_t rounded = (bytes + 63) / 64 * 64;
-            void* fresh = std::aligned_alloc(64, rounded);
+            void* fresh = allocation_fails() ? nullptr : std::aligned_alloc(64, rounded);
             if (!fresh) throw std::bad_alloc();
             std::memset(fresh, 0, rounded);
             memory_.reset(fresh);

@@ -163,5 +163,6 @@ NB_MODULE(_native, m) {
     m.def("get_threads", &threads);
     m.attr("ACTIVATIONS") = nb::make_tuple("identity", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid");
     m.def("set_threads", &set_threads);
+    m.def("set_allocations_left", [](long count) { allocations_left.store(count); });
     m.def("set_small_work", [](double operations) { small_work.store(operations); });
 }
