@@ -49,7 +49,7 @@ def table(title: str, *columns: str) -> Table:
     grid = Table(title=title, title_justify="left", header_style="bold", min_width=min(len(title) + 2, 118))
     for column in columns:
         grid.add_column(
-            column, justify="left" if column in ("point", "cell", "pass", "seed") else "right", no_wrap=True
+            column, justify="left" if column in ("point", "cell", "pass", "seed", "option") else "right", no_wrap=True
         )
     return grid
 
