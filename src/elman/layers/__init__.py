@@ -17,12 +17,15 @@ from elman.layers.bidirectional import Bidirectional
 from elman.layers.dense import Dense
 from elman.layers.dropout import Dropout, SpatialDropout1D
 from elman.layers.embedding import Embedding
+from elman.layers.gru import GRU
+from elman.layers.lstm import LSTM
 from elman.layers.norm import LayerNorm, LayerNormalization
 from elman.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, Pooling
-from elman.layers.recurrent import GRU, LSTM, RNN, Recurrent, SimpleRNN
+from elman.layers.recurrent import Recurrent
 from elman.layers.registry import LAYERS, from_config
 from elman.layers.repeat import RepeatVector
 from elman.layers.residual import Residual
+from elman.layers.rnn import RNN, SimpleRNN
 from elman.layers.stack import check_carry, check_stack
 from elman.layers.wrapper import Wrapper
 

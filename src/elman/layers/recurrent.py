@@ -1,4 +1,4 @@
-"""Recurrent layers: a cell run over sequences."""
+"""What all recurrent layers are: a cell run over sequences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elman.ops.noise import QUIET, Noise
 from elman.ops.recurrence import RecurrenceTape
 from elman.ragged import Ragged
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent", "RecurrentTape", "SimpleRNN"]
+__all__ = ["ActivationName", "Rate", "Recurrent", "RecurrentConfig", "RecurrentTape"]
 
 #: A share that training takes away: [0, 1).
 Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -277,132 +277,3 @@ class Recurrent(Layer):
             for name, part in zip(self._initial, dstate, strict=True):
                 grads[name][:] += part.sum(0)
         return (None if dx is None else x.with_values(dx)), dstate, dh
-
-
-class RNN(Recurrent):
-    """The simple recurrent layer of Elman 1990: h' = φ(W x + b + R h); see `elman.cells.RNN`.
-
-    Args:
-        units: H, 1 to 65536.
-        return_sequences: whether h of every step comes out, or that of the last one.
-        vocab_size: how many token ids may come in, if they do; found in the data if None.
-        initial_state: "zeros", or "learned": parameters h0 (and c0), the same for all sequences.
-        activation: φ, "tanh", "sigmoid", "relu", "hard_sigmoid" or "identity".
-        layer_norm: whether the products are normalised (Ba, Kiros & Hinton 2016).
-        dropout: share of the inputs that training takes away, the same ones at every step of a sequence.
-        recurrent_dropout: likewise of h before R; Gal & Ghahramani 2016.
-        zoneout: share of h that training leaves as it was, anew at every step; predicting mixes old and new
-            by that share (Krueger et al. 2017).
-        weight_drop: share of the numbers in R that training takes away, anew for every batch (Merity, Keskar &
-            Socher 2018).
-        name: key of its weights; the model gives one if None.
-        stateful: not an option; the error says what to do.
-        return_state: not an option; the error says what to do.
-
-    Raises:
-        UsageError: if an option is out of its bounds.
-
-    Example:
-        >>> RNN(16, activation="sigmoid", return_sequences=True).param_shapes(input_size=2)
-        {'weight_ih': (16, 2), 'weight_hh': (16, 16), 'bias': (16,)}
-    """
-
-    class Config(RecurrentConfig, tag="rnn"):
-        """Options, with their bounds."""
-
-    activation: str
-    layer_norm: bool
-
-    def _make_cell(self) -> cells.Cell:
-        return cells.RNN(self.activation, layer_norm=self.layer_norm)
-
-
-SimpleRNN = RNN
-
-
-class LSTM(Recurrent):
-    """Long short-term memory, Hochreiter & Schmidhuber 1997, with forget gate; see `elman.cells.LSTM`.
-
-    Args:
-        units: H, 1 to 65536; the width of c.
-        return_sequences: as in `RNN`, like all that is not named here.
-        activation: of g and of c'.
-        recurrent_activation: of the gates i, f and o.
-        peephole: whether the gates see the cell state (Gers, Schraudolph & Schmidhuber 2002).
-        coupled: whether the input gate is 1 − f (Greff et al. 2017).
-        projection: width of h, less than H (Sak, Senior & Beaufays 2014); None for H.
-        zoneout_cell: share of c that training leaves as it was; `zoneout` is that of h.
-
-    Raises:
-        UsageError: if an option is out of its bounds.
-
-    Example:
-        >>> LSTM(128, return_sequences=True).param_shapes(input_size=65)["weight_ih"]
-        (512, 65)
-        >>> LSTM(128, projection=32).output_size(input_size=65)
-        32
-    """
-
-    class Config(RecurrentConfig, tag="lstm"):
-        """Options, with their bounds."""
-
-        recurrent_activation: ActivationName = "sigmoid"
-        peephole: bool = False
-        coupled: bool = False
-        projection: Size | None = None
-        zoneout_cell: Rate = 0.0
-
-    activation: str
-    recurrent_activation: str
-    peephole: bool
-    coupled: bool
-    projection: int | None
-    layer_norm: bool
-    zoneout_cell: float
-
-    def _make_cell(self) -> cells.Cell:
-        cell = cells.LSTM(
-            self.activation,
-            self.recurrent_activation,
-            peephole=self.peephole,
-            coupled=self.coupled,
-            projection=self.projection,
-            layer_norm=self.layer_norm,
-        )
-        cell.param_shapes(1, self.units)  # says now if the projection is too wide
-        return cell
-
-
-class GRU(Recurrent):
-    """Gated recurrent unit, Cho et al. 2014; see `elman.cells.GRU`.
-
-    Args:
-        units: H, 1 to 65536.
-        return_sequences: as in `RNN`, like all that is not named here.
-        activation: of the new gate n.
-        recurrent_activation: of the gates r and z.
-        reset_after: whether the reset gate multiplies R h, as in cuDNN, PyTorch and Keras, or h, as in the paper.
-
-    Raises:
-        UsageError: if an option is out of its bounds.
-
-    Example:
-        >>> GRU(8).param_shapes(input_size=3)["bias_hn"]
-        (8,)
-    """
-
-    class Config(RecurrentConfig, tag="gru"):
-        """Options, with their bounds."""
-
-        recurrent_activation: ActivationName = "sigmoid"
-        reset_after: bool = True
-
-    activation: str
-    recurrent_activation: str
-    reset_after: bool
-    layer_norm: bool
-
-    def _make_cell(self) -> cells.Cell:
-        return cells.GRU(
-            self.activation, self.recurrent_activation, reset_after=self.reset_after, layer_norm=self.layer_norm
-        )

@@ -19,5 +19,14 @@ ELMAN_INLINE void add(const Constants<T>& k, T* sums, int block, long j, Vec<T> 
     store(to, load(to) + part);
 }
 
+// f(function of the gates, function of what they let through): compiled once for the usual pair, once for all others.
+template <class T, class F>
+ELMAN_INLINE void with_activations(const Constants<T>& k, F f) {
+    if (k.activation == kTanh && k.gate_activation == kSigmoid)
+        f(Sigmoid(), Tanh());
+    else
+        f(Chosen{k.gate_activation}, Chosen{k.activation});
+}
+
 }  // namespace ELMAN_ISA
 }  // namespace elman

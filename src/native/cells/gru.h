@@ -102,16 +102,10 @@ struct GruAfterCell {
     }
 
     static void first(const Constants<T>& k, const StepRow<T>& row) {
-        if (k.activation == kTanh && k.gate_activation == kSigmoid)
-            forward(k, row, Sigmoid(), Tanh());
-        else
-            forward(k, row, Chosen{k.gate_activation}, Chosen{k.activation});
+        with_activations(k, [&](auto s, auto p) { forward(k, row, s, p); });
     }
     static void first_back(const Constants<T>& k, const BackRow<T>& row) {
-        if (k.activation == kTanh && k.gate_activation == kSigmoid)
-            backward(k, row, Sigmoid(), Tanh());
-        else
-            backward(k, row, Chosen{k.gate_activation}, Chosen{k.activation});
+        with_activations(k, [&](auto s, auto p) { backward(k, row, s, p); });
     }
     static constexpr CellKernel<T> kernel() { return {layout(), first, nullptr, nullptr, first_back}; }
 };
@@ -232,30 +226,17 @@ struct GruBeforeCell {
         }
     }
 
-    static bool plain(const Constants<T>& k) { return k.activation == kTanh && k.gate_activation == kSigmoid; }
     static void first(const Constants<T>& k, const StepRow<T>& row) {
-        if (plain(k))
-            before(k, row, Sigmoid());
-        else
-            before(k, row, Chosen{k.gate_activation});
+        with_activations(k, [&](auto s, auto) { before(k, row, s); });
     }
     static void second(const Constants<T>& k, const StepRow<T>& row) {
-        if (plain(k))
-            after(k, row, Tanh());
-        else
-            after(k, row, Chosen{k.activation});
+        with_activations(k, [&](auto, auto p) { after(k, row, p); });
     }
     static void second_back(const Constants<T>& k, const BackRow<T>& row) {
-        if (plain(k))
-            after_back(k, row, Sigmoid(), Tanh());
-        else
-            after_back(k, row, Chosen{k.gate_activation}, Chosen{k.activation});
+        with_activations(k, [&](auto s, auto p) { after_back(k, row, s, p); });
     }
     static void first_back(const Constants<T>& k, const BackRow<T>& row) {
-        if (plain(k))
-            before_back(k, row, Sigmoid());
-        else
-            before_back(k, row, Chosen{k.gate_activation});
+        with_activations(k, [&](auto s, auto) { before_back(k, row, s); });
     }
     static constexpr CellKernel<T> kernel() { return {layout(), first, second, second_back, first_back}; }
 };

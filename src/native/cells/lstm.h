@@ -161,16 +161,10 @@ struct LstmCell {
     }
 
     static void first(const Constants<T>& k, const StepRow<T>& row) {
-        if (k.activation == kTanh && k.gate_activation == kSigmoid)
-            forward(k, row, Sigmoid(), Tanh());
-        else
-            forward(k, row, Chosen{k.gate_activation}, Chosen{k.activation});
+        with_activations(k, [&](auto s, auto p) { forward(k, row, s, p); });
     }
     static void first_back(const Constants<T>& k, const BackRow<T>& row) {
-        if (k.activation == kTanh && k.gate_activation == kSigmoid)
-            backward(k, row, Sigmoid(), Tanh());
-        else
-            backward(k, row, Chosen{k.gate_activation}, Chosen{k.activation});
+        with_activations(k, [&](auto s, auto p) { backward(k, row, s, p); });
     }
     static constexpr CellKernel<T> kernel() { return {layout(), first, nullptr, nullptr, first_back}; }
 };
