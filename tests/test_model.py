@@ -224,6 +224,24 @@ class TestForms:
         }
         assert len(losses) == 1 and losses.pop() > 0
 
+    def test_padding_and_weights_are_said_alike_wherever_data_comes_in(self, rng):
+        model = self.model(rng, loss="cross_entropy", per_step=False)
+        padded, y = np.full((5, 9, 4), 7.0), rng.integers(0, 3, 5)
+        for row, part in zip(padded, parts := sequences(rng), strict=True):
+            row[: len(part)] = part
+        said = [{"lengths": LENGTHS}, {"pad_value": 7}]
+        weights = {"sample_weight": rng.random(5), "class_weight": {0: 0.5, 2: 3}}
+        for call in (model.evaluate, lambda *a, **k: copy.deepcopy(model).train_on_batch(*a, **k)):
+            expected = call(parts, y, **weights)
+            assert [call(padded, y, **how, **weights) for how in said] == [expected] * 2
+            assert expected != call(padded, y, **weights) and expected != call(parts, y)
+        loss, gradients, _ = model.gradients(parts, y, **weights)
+        for how in said:
+            again = model.gradients(padded, y, **how, **weights)
+            assert again[0] == loss
+            for name, gradient in gradients.items():
+                bits(again[1][name], gradient)
+
     def test_integer_labels_in_every_form_mean_the_same(self, rng):
         model = self.model(rng, loss="cross_entropy")
         x, y = rng.normal(size=(4, 6, 4)), rng.integers(0, 3, (4, 6))

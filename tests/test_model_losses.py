@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -368,6 +369,46 @@ def test_what_compile_refuses(options, words):
 def test_a_recurrent_layer_gives_no_logits(loss):
     with pytest.raises(UsageError, match=r"takes logits or .*'gru' \(GRU.*End with Dense"):
         elman.Sequential([layers.GRU(3, return_sequences=True)]).compile("sgd", loss)
+
+
+@pytest.mark.parametrize(
+    ("end", "loss", "got"),
+    [
+        (
+            [layers.Dense(3, activation="softmax"), layers.Dropout(0.1)],
+            "cross_entropy",
+            "layer 'dense' (Dense, softmax) before the last layer 'dropout' (Dropout)",
+        ),
+        (
+            [layers.Dense(1, activation="sigmoid"), layers.Pooling("mean")],
+            "binary_crossentropy",
+            "layer 'dense' (Dense, sigmoid) before the last layer 'pooling' (Pooling)",
+        ),
+        (
+            [layers.Dense(3, activation="softmax"), layers.Dropout(0.1), layers.AttentionPooling()],
+            "categorical_crossentropy",
+            "layer 'dense' (Dense, softmax) before the last layer 'attention_pooling' (AttentionPooling)",
+        ),
+        ([layers.Dropout(0.1)], "ctc", "layer 'gru' (GRU, tanh) before the last layer 'dropout' (Dropout)"),
+        (
+            [layers.Residual(layers.Dense(4, activation="softmax"))],
+            "cross_entropy",
+            "the last layer 'residual' (Residual(Dense), softmax)",
+        ),
+    ],
+)
+def test_what_hands_a_softmax_on_gives_no_logits(end, loss, got):
+    with pytest.raises(UsageError, match=rf"takes logits or .*, got {re.escape(got)}\. End with Dense"):
+        elman.Sequential([layers.GRU(4, return_sequences=True), *end]).compile("sgd", loss)
+
+
+def test_logits_may_be_handed_on(rng):
+    model = elman.Sequential(
+        [layers.GRU(4, return_sequences=True), layers.Dense(3), layers.Dropout(0.1), layers.Pooling("mean")]
+    )
+    model.compile("adam", "cross_entropy", metrics=["accuracy"])
+    history = model.fit(rng.normal(size=(6, 5, 2)), rng.integers(0, 3, 6), verbose=0, rng=0)
+    assert np.isfinite(history.history["loss"]).all()
 
 
 def test_a_refused_compile_changes_nothing():

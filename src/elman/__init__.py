@@ -16,14 +16,25 @@ from typing import TYPE_CHECKING, Any
 from elman._version import __version__
 
 if TYPE_CHECKING:
-    from elman import cells, errors, inspection, layers, tasks, training
+    from elman import (
+        callbacks,
+        cells,
+        errors,
+        inspection,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        schedules,
+        tasks,
+        training,
+    )
     from elman.errors import ElmanError
     from elman.model import Sequential
-    from elman.ops import losses
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
     from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
-    from elman.training import History, callbacks, metrics, optimizers, schedules
+    from elman.training import History
 # Public name -> (module, name in it); None stands for the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
     "BinaryAdder": ("elman.tasks", "BinaryAdder"),
@@ -33,16 +44,16 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Ragged": ("elman.ragged", "Ragged"),
     "Sequential": ("elman.model", "Sequential"),
     "Vocabulary": ("elman.tasks", "Vocabulary"),
-    "callbacks": ("elman.training.callbacks", None),
+    "callbacks": ("elman.callbacks", None),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
     "inspection": ("elman.inspection", None),
     "layers": ("elman.layers", None),
     "load": ("elman.tasks", "load"),
-    "losses": ("elman.ops.losses", None),
-    "metrics": ("elman.training.metrics", None),
-    "optimizers": ("elman.training.optimizers", None),
-    "schedules": ("elman.training.schedules", None),
+    "losses": ("elman.losses", None),
+    "metrics": ("elman.metrics", None),
+    "optimizers": ("elman.optimizers", None),
+    "schedules": ("elman.schedules", None),
     "set_threads": ("elman.ops.core", "set_threads"),
     "show_config": ("elman.ops.core", "show_config"),
     "tasks": ("elman.tasks", None),

@@ -21,6 +21,7 @@ __all__ = [
     "Interrupted",
     "ModelFileError",
     "NotFittedError",
+    "NotNeededError",
     "ResourceError",
     "SaveError",
     "UsageError",
@@ -42,6 +43,15 @@ class UsageError(ElmanError, ValueError):
 
 class NotFittedError(ElmanError, ValueError, AttributeError):
     """A model was asked for answers before it was fitted or built."""
+
+    exit_code = 2
+
+
+class NotNeededError(ElmanError, ImportError):
+    """A name of another library that has no counterpart here; the message says what is done instead.
+
+    It is an ImportError, because `from … import …` shows the message of nothing else.
+    """
 
     exit_code = 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import UsageError, say
-from elman.layers import Layer
+from elman.layers import Layer, Wrapper
 from elman.ops import losses
 from elman.ops.losses import Loss
 from elman.ops.losses.base import Result
@@ -197,26 +197,33 @@ def loss_layers(layers: Sequence[Layer], loss: Loss) -> tuple[Layer, ...]:
         loss: of the model.
 
     Raises:
-        UsageError: if the loss takes logits and the last layer gives something else.
+        UsageError: if the loss takes logits and something else comes out of the model.
     """
     last = layers[-1]
     if loss.activation is None:
         return tuple(layers)
-    activation = getattr(last, "activation", None)
-    if last.state_sizes() or activation not in (None, loss.activation):
-        raise UsageError(_no_logits(last, activation, loss))
+    # Dropout or pooling at the end hands on what the layer before it made: a softmax is one still.
+    maker = next((layer for layer in reversed(layers) if not layer.passes_values), last)
+    inner = maker
+    while isinstance(inner, Wrapper):
+        inner = inner.layer
+    activation = getattr(inner, "activation", None)
+    if maker.state_sizes() or (activation is not None and (inner is not last or activation != loss.activation)):
+        raise UsageError(_no_logits(last, maker, activation, loss))
     if activation is None:
         return tuple(layers)
     return (*layers[:-1], last.logits())  # type: ignore[attr-defined]  # Dense is the layer with such an activation
 
 
-def _no_logits(last: Layer, activation: str | None, loss: Loss) -> str:
-    """Say that a last layer gives no logits, and what would."""
+def _no_logits(last: Layer, maker: Layer, activation: str | None, loss: Loss) -> str:
+    """Say that no logits come out of a model, and what would give them."""
     who = {"binary": "binary cross-entropy", "labels": "ctc"}.get(loss.targets, "cross-entropy")
     units = {"binary": "1", "labels": "n_labels + 1"}.get(loss.targets, "n_classes")
     cure = f"End with Dense({units}), or Dense({units}, activation='{loss.activation}')"
     if loss.targets == "class" and activation == "sigmoid":
         cure += "; for one output that says yes or no take loss='binary_crossentropy'"
-    got = f"the last layer '{last.name}' ({type(last).__name__}" + (f", {activation})" if activation else ")")
+    got = f"the last layer '{maker.name}' ({maker.kind}" + (f", {activation})" if activation else ")")
+    if maker is not last:
+        got = f"{got.removeprefix('the last ')} before the last layer '{last.name}' ({last.kind})"
     expected = f"no activation or {loss.activation}"
     return say("compile", f"{who} takes logits or {loss.activation}", expected=expected, got=got, cure=cure)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elman.errors import say
+from elman.errors import NotNeededError, say
 from elman.layers.attention_pooling import AttentionPooling
 from elman.layers.base import Layer
 from elman.layers.bidirectional import Bidirectional
@@ -89,4 +89,4 @@ def __getattr__(name: str) -> Any:
     cure = _NOT_NEEDED.get(name)
     if cure is None:
         raise AttributeError(f"module 'elman.layers' has no attribute {name!r}")
-    raise AttributeError(say("elman.layers", f"there is no {name}, nor a need for it", cure=cure), name=name)
+    raise NotNeededError(say("elman.layers", f"there is no {name}, nor a need for it", cure=cure))

@@ -46,6 +46,7 @@ class AttentionPooling(Layer):
 
     causal = False
     needs_sequences = True
+    passes_values = True
 
     units: int | None
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
-import numpy as np
 from msgspec.structs import fields
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
 
-from elman.errors import NotFittedError, UsageError, say
-from elman.files.plain import Refusal, refusal
+from elman.errors import NotFittedError, say
+from elman.layers.options import LayerConfig, Size, check_options
 from elman.ops import kernels
 from elman.ops.kernels import Kernel
 from elman.ops.weights import Weights
@@ -24,18 +22,6 @@ __all__ = ["Array", "Flow", "Layer", "LayerConfig", "Size", "State"]
 Array = NDArray[Any]
 Flow = Ragged | Array  #: what runs between layers: sequences, or one row per sequence (B, F)
 State = tuple[Array, ...]
-
-#: Units, vocabulary sizes: wide enough for every real model, narrow enough that a forged file cannot ask for terabytes.
-Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
-
-#: A name becomes the first part of "lstm.weight_ih" in files, so it holds no dot; "history" is taken there.
-Name = Annotated[str, msgspec.Meta(pattern=r"^(?!history\Z)[^\s.\x00-\x1f\x7f\ud800-\udfff]{1,64}\Z")]
-
-
-class LayerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    """The options of a layer, with their bounds; what stands in a file."""
-
-    name: Name | None = None
 
 
 class _Unbound(Weights):
@@ -66,6 +52,7 @@ class Layer:
     causal: bool = True  #: whether step t depends on steps up to t only
     needs_sequences: bool = False  #: whether (B, F) rows are refused as input
     needs_rows: bool = False  #: whether sequences are refused as input
+    passes_values: bool = False  #: whether numbers come out as they came in: chosen, weighed, averaged or repeated
     takes_ids: bool = False  #: whether token ids may come in
     needs_ids: bool = False  #: whether nothing but token ids may come in
 
@@ -236,53 +223,6 @@ class Layer:
         options = ((field.name, getattr(self, field.name), field.default) for field in fields(self.Config))
         shown = ", ".join(f"{name}={value!r}" for name, value, default in options if value != default)
         return f"{type(self).__name__}({shown})"
-
-
-def check_options(config: type[LayerConfig], options: Mapping[str, Any]) -> LayerConfig:
-    """Check options by name against the declaration of a layer.
-
-    Args:
-        config: names, types and bounds.
-        options: values; whole numbers of any integer type are taken.
-
-    Raises:
-        UsageError: if an option is unknown, missing or out of its bounds.
-    """
-    plain = {name: _plain(value) for name, value in options.items()}
-    plain.setdefault("type", config.__struct_config__.tag)
-    try:
-        return msgspec.convert(plain, config)
-    except msgspec.ValidationError as error:
-        raise UsageError(_explain(config, plain, refusal(error))) from None
-
-
-def _plain(value: Any) -> Any:
-    """Give NumPy's integers as Python's, which is what the declaration names."""
-    if isinstance(value, np.integer):
-        return operator.index(value)
-    return value
-
-
-def _explain(config: type[LayerConfig], options: Mapping[str, Any], told: Refusal) -> str:
-    where = f"layer '{config.__struct_config__.tag}'"
-    field, expected = told.name, told.expected
-    if field in options:
-        choices = _choices(get_type_hints(config, include_extras=True).get(field))
-        if choices:
-            expected = "one of " + ", ".join(map(repr, choices))
-        if field == "type":
-            expected = repr(config.__struct_config__.tag)
-        if field == "name":
-            expected = "1 to 64 characters without a dot or white space, other than 'history'"
-        return say(where, f"{field} is not accepted", expected=expected, got=repr(options[field]))
-    return say(where, told.sentence, expected="the options " + ", ".join(config.__struct_fields__))
-
-
-def _choices(hint: Any) -> tuple[Any, ...]:
-    """Give the values that a hint such as Literal["a", "b"] | None names."""
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    return tuple(choice for part in get_args(hint) if get_origin(part) is Literal for choice in get_args(part))
 
 
 class Ends(NamedTuple):

@@ -61,6 +61,8 @@ class Dropout(Layer):
     rate: float
     per_sequence: bool
 
+    passes_values = True
+
     def __init__(self, rate: float, *, per_sequence: bool = False, name: str | None = None) -> None:
         super().__init__(rate=rate, per_sequence=per_sequence, name=name)
 

@@ -60,8 +60,9 @@ class Embedding(Layer):
     vocab_size: int
     units: int
 
-    def __init__(self, vocab_size: int, units: int, *, name: str | None = None) -> None:
-        super().__init__(vocab_size=vocab_size, units=units, name=name)
+    def __init__(self, vocab_size: int, units: int, *, name: str | None = None, **others: Any) -> None:
+        # There are no others: they are let in to be refused with their cure, such as Keras's mask_zero.
+        super().__init__(vocab_size=vocab_size, units=units, name=name, **others)
 
     def runs_on(self, dtype: DTypeLike) -> Kernel:
         """Say which code runs the lookup."""

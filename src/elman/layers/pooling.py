@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -54,9 +54,12 @@ class Pooling(Layer):
     class Config(LayerConfig, tag="pooling"):
         """Options, with their bounds."""
 
+        cures: ClassVar[Mapping[str, str]] = {"attention": "Take AttentionPooling(), which has weights of its own"}
+
         mode: Literal["last", "mean", "max", "mean_max"]
 
     needs_sequences = True
+    passes_values = True
 
     mode: str
 

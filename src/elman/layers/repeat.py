@@ -48,6 +48,7 @@ class RepeatVector(Layer):
 
     causal = False
     needs_rows = True
+    passes_values = True
 
     n: int
 

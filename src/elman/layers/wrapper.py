@@ -10,7 +10,8 @@ from numpy.random import Generator
 from numpy.typing import DTypeLike
 
 from elman.errors import UsageError, say
-from elman.layers.base import Array, Layer, LayerConfig, check_options
+from elman.layers.base import Array, Layer, LayerConfig
+from elman.layers.options import check_options
 from elman.layers.registry import from_config
 from elman.ops import kernels
 from elman.ops.kernels import Kernel

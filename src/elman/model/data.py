@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,12 +17,21 @@ from elman.training.batches import SequenceBatches, part_of
 from elman.training.loop import State
 from elman.training.targets import TargetForm, as_target, as_weights
 
-__all__ = ["Data", "at_once", "checked_state", "own_steps", "read_data", "read_input", "split"]
+__all__ = ["Data", "DataOptions", "at_once", "checked_state", "own_steps", "read_data", "read_input", "split"]
 
 Array = NDArray[Any]
 
 # Steps that predict and evaluate run at once: enough to keep the processor busy, and 134 MB of scratch for LSTM(512).
 STEPS_AT_ONCE = 16_384
+
+
+class DataOptions(TypedDict, total=False):
+    """What may be said about x and y wherever both are given; see `read_data`."""
+
+    sample_weight: Any
+    class_weight: Mapping[int, float] | None
+    lengths: ArrayLike | None
+    pad_value: float | None
 
 
 class Data(NamedTuple):
@@ -130,11 +139,11 @@ def read_data(
     y: Any,
     *,
     where: str,
-    lengths: ArrayLike | None = None,
-    pad_value: float | None = None,
+    like: Data | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
-    like: Data | None = None,
+    lengths: ArrayLike | None = None,
+    pad_value: float | None = None,
 ) -> Data:
     """Check input, targets and weights; the model is not changed.
 
@@ -143,11 +152,11 @@ def read_data(
         x: as users give it.
         y: likewise.
         where: who asks, for messages.
-        lengths: (B,) how many steps count, if x is padded.
-        pad_value: what stands past the end, if x is padded; targets per step are cut like x.
+        like: data that a model not yet built will be built for.
         sample_weight: (B,), or one per step.
         class_weight: class -> weight.
-        like: data that a model not yet built will be built for.
+        lengths: (B,) how many steps count, if x is padded.
+        pad_value: what stands past the end, if x is padded; targets per step are cut like x.
 
     Raises:
         DataError, DataTypeError: if the data is not accepted.

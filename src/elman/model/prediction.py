@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import UsageError, say
 from elman.layers import check_carry
-from elman.model.data import at_once, checked_state, own_steps, read_data, read_input
+from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
 from elman.ragged import Ragged
 from elman.training import loop
@@ -31,10 +31,8 @@ class Prediction(Foundation):
         y: Any,
         *,
         batch_size: int | None = None,
-        sample_weight: Any = None,
-        lengths: ArrayLike | None = None,
-        pad_value: float | None = None,
         return_dict: bool = False,
+        **options: Unpack[DataOptions],
     ) -> float | list[float] | dict[str, float]:
         """Compute the mean loss over all targets.
 
@@ -42,10 +40,8 @@ class Prediction(Foundation):
             x: sequences.
             y: targets.
             batch_size: sequences at once; chosen for speed if None.
-            sample_weight: (batch,), or one per step.
-            lengths: (batch,) how many steps count, if x is padded.
-            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
             return_dict: whether figures come by name.
+            options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
             The loss; [loss, accuracy] where the model has that metric; a dict if asked.
@@ -56,9 +52,7 @@ class Prediction(Foundation):
         """
         self._compiled("evaluate")
         self._engine_for("evaluate")
-        data = read_data(
-            self, x, y, where="evaluate", lengths=lengths, pad_value=pad_value, sample_weight=sample_weight
-        )
+        data = read_data(self, x, y, where="evaluate", **options)
         figures = self.evaluate_batches(data.batches(batch_size))
         del figures["weight"]
         if return_dict:
@@ -96,8 +90,8 @@ class Prediction(Foundation):
             batch_size: sequences at once; chosen for speed if None.
             state: where every layer begins: a tuple over the layers, as `return_state` gave it.
             return_state: whether the last state is wanted as well.
-            lengths: (batch,) how many steps count, if x is padded.
-            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
+            lengths: as in `fit`.
+            pad_value: as in `fit`.
 
         Returns:
             One output per step in the form of x (array, list or Ragged), or an array (batch, outputs);

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import DivergedError, UsageError, say
 from elman.layers import check_carry
-from elman.model.data import Data, checked_state, read_data, split
+from elman.model.data import Data, DataOptions, checked_state, read_data, split
 from elman.model.memory import check_memory
 from elman.model.prediction import Prediction
+from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import Batch
 from elman.training.callbacks import Callback
@@ -95,7 +96,7 @@ class Sequential(Prediction):
             batch_size: sequences per step of training; 32 if None, or any number where there is a token_budget.
             epochs: how often to go through the data.
             validation_split: the share at the end of the data that is kept for validation.
-            validation_data: (x, y) or (x, y, sample_weight).
+            validation_data: (x, y) or (x, y, sample_weight); lengths are those of the other x, pad_value is for both.
             shuffle: whether every epoch has its own order.
             bucket_by_length: whether sequences of similar lengths come together in a batch.
             token_budget: greatest number of steps in a batch, which then holds as many sequences as go into it.
@@ -147,6 +148,9 @@ class Sequential(Prediction):
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
                 wrong = "validation_data is no (x, y) or (x, y, sample_weight)"
                 raise UsageError(say("fit", wrong, got=type(validation_data).__name__))
+            if lengths is not None and not isinstance(validation_data[0], list | tuple | Ragged):
+                cure = "Give its x as a list of arrays or a Ragged, or say pad_value= in place of lengths="
+                raise UsageError(say("fit", "lengths says nothing about the x of validation_data", cure=cure))
             held_out = read_data(
                 self,
                 *validation_data[:2],
@@ -234,16 +238,13 @@ class Sequential(Prediction):
             model=self,
         )
 
-    def train_on_batch(
-        self, x: Any, y: Any, *, sample_weight: Any = None, class_weight: Mapping[int, float] | None = None
-    ) -> float:
+    def train_on_batch(self, x: Any, y: Any, **options: Unpack[DataOptions]) -> float:
         """Take one step of training.
 
         Args:
             x: sequences.
             y: targets.
-            sample_weight: (batch,), or one per step.
-            class_weight: class -> weight.
+            options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
             The loss before the step.
@@ -252,7 +253,7 @@ class Sequential(Prediction):
             DivergedError: if loss or gradient norm is not finite; no step is taken.
         """
         optimizer = self._compiled("train_on_batch")
-        data = read_data(self, x, y, where="train_on_batch", sample_weight=sample_weight, class_weight=class_weight)
+        data = read_data(self, x, y, where="train_on_batch", **options)
         if not self.built:
             self._build(data.input_size, data.ids, spawn(None).init)
         engine = self._engine_for("train_on_batch")
@@ -266,14 +267,7 @@ class Sequential(Prediction):
         return loss
 
     def gradients(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        state: State | None = None,
-        sample_weight: Any = None,
-        lengths: ArrayLike | None = None,
-        pad_value: float | None = None,
+        self, x: Any, y: Any, *, state: State | None = None, **options: Unpack[DataOptions]
     ) -> tuple[float, dict[str, Array], State]:
         """Compute the loss and its gradient, for a training loop of your own.
 
@@ -281,9 +275,7 @@ class Sequential(Prediction):
             x: sequences.
             y: targets.
             state: where every layer begins; zeros if None.
-            sample_weight: (batch,), or one per step.
-            lengths: (batch,) how many steps count, if x is padded.
-            pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
+            options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
             The mean loss; "<layer>.<parameter>" -> gradient; the last state.
@@ -294,9 +286,7 @@ class Sequential(Prediction):
         """
         self._compiled("gradients")
         engine = self._engine_for("gradients")
-        data = read_data(
-            self, x, y, where="gradients", lengths=lengths, pad_value=pad_value, sample_weight=sample_weight
-        )
+        data = read_data(self, x, y, where="gradients", **options)
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
         loss, _, last = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), state=state)
