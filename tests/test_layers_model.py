@@ -455,3 +455,19 @@ def test_memory_counts_rows_and_made_steps():
     step, row = layers.LSTM(4).kept_per_step(2), layers.RepeatVector(10).kept_per_step(4)
     expected = 100 * step + 5 * row + 50 * layers.Dense(3).kept_per_step(4)
     assert batch_bytes(stack, input_size=2, n_steps=100, itemsize=8, n_sequences=5) == 8 * expected
+
+
+def test_layers_below_the_first_parameters_are_not_taken_back(rng, monkeypatch):
+    asked = []
+    for kind in (layers.Dropout, layers.LSTM, layers.Dense):
+        backward = kind.backward
+
+        def spy(self, *args, backward=backward, **kwargs):
+            asked.append((type(self).__name__, kwargs["want_dx"]))
+            return backward(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, "backward", spy)
+    model = elman.Sequential([layers.Dropout(0.2), layers.LSTM(3), layers.Dense(2), layers.Dropout(0.1)])
+    model.compile("sgd", "mse")
+    model.fit(rng.standard_normal((4, 5, 2)), rng.standard_normal((4, 2)), epochs=1, verbose=0)
+    assert asked == [("Dropout", True), ("Dense", True), ("LSTM", False)]

@@ -72,7 +72,10 @@ class Engine:
         # Of labels nobody says which step they belong to, so that loss is given the sequences as they are.
         self._of_sequences = self.loss is not None and self.loss.targets == "labels"
         grads = [parameters.grads_of(layer) for layer in self.layers]
-        self._backward = list(zip(range(len(grads)), self._loss_layers, grads, strict=True))[::-1]
+        # Nothing below the first layer with parameters is asked for a gradient.
+        first = next((index for index, own in enumerate(grads) if own), len(grads))
+        steps = list(zip(range(len(grads)), self._loss_layers, grads, strict=True))
+        self._backward = [(index, layer, own, index > first) for index, layer, own in reversed(steps[first:])]
         self._local = _Local()
 
     def forward(
@@ -152,8 +155,8 @@ class Engine:
             if observe is not None:
                 observe(shown, target, weights)
             self.parameters.grads.fill(0)
-            for index, layer, grads in self._backward:
-                dy, _, _ = layer.backward(dy, tapes[index], grads, want_dx=index > 0)
+            for index, layer, grads, want_dx in self._backward:
+                dy, _, _ = layer.backward(dy, tapes[index], grads, want_dx=want_dx)
             return loss, weight, _copied(last) if want_state else None
 
     def _free_workspace(self) -> Workspace:
