@@ -231,7 +231,7 @@ class Recurrence {
     // Run a pass: sequences shared out among threads, or, if they are too few and wide, each by all threads together.
     template <class Size, class Pass>
     void walk(RecurrenceViews<T>& v, double operations, Size scratch_size, Pass pass) {
-        const long together = crew_for(v, operations);
+        const long together = crew_for(operations, v.batch.steps, v.batch.steps ? v.batch.active[0] : 0);
         if (together > 1) {
             Barrier barrier{together, yield_thread, 0, 0, false};
             scratch_.prepare(1, scratch_size(1));
@@ -244,16 +244,6 @@ class Recurrence {
         scratch_.prepare(parts, scratch_size(parts));
         run(parts, [&](long part, long count) { pass(Crew{part, count, 0, 1, nullptr}, scratch_.at(part)); });
     }
-
-    // How many threads work on the same sequences. Two meetings a step cost about a microsecond, so a step must be
-    // worth several.
-    long crew_for(const RecurrenceViews<T>& v, double operations) const {
-        const long running = v.batch.steps ? v.batch.active[0] : 0;
-        if (running == 0 || running >= threads()) return 1;
-        if (operations / static_cast<double>(v.batch.steps) < small_work.load() * kCrewShare) return 1;
-        return std::min(threads(), kMostMembers);
-    }
-    static constexpr double kCrewShare = 0.5;
 
     // Point v at the packed weights, packing what is stale. Token ids take rows of a table instead of a product.
     void pack(uint64_t tick, RecurrenceViews<T>& v, bool ids, bool back, bool dx) {

@@ -163,6 +163,10 @@ NB_MODULE(_native, m) {
     m.def("get_threads", &threads);
     m.attr("ACTIVATIONS") = nb::make_tuple("identity", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid");
     m.def("set_threads", &set_threads);
+    // How many threads will share work of so many operations: rows, or sequences of so many steps.
+    m.def("threads_for", [](double operations, long most, long steps) {
+        return std::max(steps ? crew_for(operations, steps, most) : 1L, parts_for(operations, most));
+    });
     m.def("set_allocations_left", [](long count) { allocations_left.store(count); });
     m.def("set_small_work", [](double operations) { small_work.store(operations); });
 }

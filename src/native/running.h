@@ -13,6 +13,7 @@
 
 #include "arrays.h"
 #include "threads.h"
+#include "views.h"
 
 namespace elman {
 
@@ -24,6 +25,16 @@ inline std::atomic<double> small_work{1e6};
 
 inline long parts_for(double operations, long most) {
     return operations < small_work.load() ? 1 : std::max(1L, std::min(threads(), most));
+}
+
+// How many threads walk the same sequences together (views.h, Crew): all of them where there are fewer sequences and a
+// step is worth two meetings, which cost about a microsecond; 1 where each sequence has a thread of its own.
+constexpr double kCrewShare = 0.5;
+
+inline long crew_for(double operations, long steps, long sequences) {
+    if (sequences == 0 || sequences >= threads()) return 1;
+    if (operations < small_work.load() * kCrewShare * static_cast<double>(steps)) return 1;
+    return std::min(threads(), kMostMembers);
 }
 
 // Lets other Python threads run, unless the work is shorter than the handover.

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "LayerFacts", "explain"]
 
-# Work below so many operations stays on the caller's thread; `small_work` in src/native/running.h.
-_SMALL_WORK = 1e6
-
 
 @dataclass(frozen=True)
 class LayerFacts:
@@ -164,16 +161,16 @@ def explain(
                 kept -= sum(inner.kept_per_step(size) for inner in part.parts.values())
             flops = _flops(part, shapes, ids=ids)
             kernel = _kernel(part, dtype)
-            # A recurrence gives whole sequences to its threads, everything else its rows.
-            most = batch_size if isinstance(part, Recurrent) else rows
-            busy = kernel.kernel is not None and flops * rows >= _SMALL_WORK
+            # A recurrence gives whole sequences to its threads if it can, everything else its rows.
+            most, each = (batch_size, rows // batch_size) if isinstance(part, Recurrent) else (rows, 0)
+            threads = 1 if kernel.kernel is None else kernels.threads_for(flops * rows, most, steps=each)
             facts.append(
                 LayerFacts(
                     name=name,
                     kind=type(part).__name__,
                     kernel=kernel.kernel,
                     reason=kernel.reason,
-                    threads=min(config["threads"], most) if busy else 1,
+                    threads=threads,
                     parameters=0 if id(layer) in seen else sum(map(math.prod, shapes.values())),
                     flops=flops,
                     kept_bytes=kept * dtype.itemsize,

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from elman.cells import Cell
 from elman.ops.core import native
 
-__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_product", "of_recurrence"]
+__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_product", "of_recurrence", "threads_for"]
 
 
 class Kernel(NamedTuple):
@@ -70,6 +70,17 @@ def of_recurrence(cell: Cell, dtype: DTypeLike) -> Kernel:
     if found.kernel is not None and native is not None and not native.has_cell(cell.kernel):
         return Kernel(None, f"there is no native kernel for the cell {cell}")
     return found
+
+
+def threads_for(operations: float, most: int, *, steps: int = 0) -> int:
+    """Say how many threads will share native work.
+
+    Args:
+        operations: floating-point operations of all of it.
+        most: rows, or sequences where there are steps: each is one thread's.
+        steps: of each sequence; where sequences are fewer than threads and steps large, threads share units.
+    """
+    return 1 if native is None else int(native.threads_for(float(operations), most, steps))
 
 
 def _native(name: str, dtype: DTypeLike) -> Kernel:
