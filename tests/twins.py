@@ -21,8 +21,8 @@ FUNCTIONS = {
 
 def norm(xp, a):
     """Ba, Kiros & Hinton 2016, equation 2, before gain and bias."""
-    mean = sum(a) / len(a)
-    variance = sum((a - mean) ** 2) / len(a)
+    mean = a.mean()
+    variance = ((a - mean) ** 2).mean()
     return (a - mean) / xp.sqrt(variance + 1e-5)
 
 
