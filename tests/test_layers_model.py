@@ -417,7 +417,9 @@ def test_explain_says_why_it_is_numpy(capsys, monkeypatch):
     """Without the native core, and for a cell that it has no kernel for."""
     model = elman.Sequential([layers.Bidirectional(layers.LSTM(64, peephole=True)), layers.Dense(3)])
     model.build(4)
-    monkeypatch.setattr("elman.ops.kernels.native", SimpleNamespace(has_cell=lambda name: False, threads_for=lambda *work: 2))
+    monkeypatch.setattr(
+        "elman.ops.kernels.native", SimpleNamespace(has_cell=lambda name: False, threads_for=lambda *work: 2)
+    )
     assert [layer.kernel for layer in model.explain().layers[1:3]] == [None, None]
     text = capsys.readouterr().out
     assert "forward (LSTM)" in text and "NumPy (2)" in text

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from elman import (
         callbacks,
         cells,
+        ctc,
         errors,
         inspection,
         layers,
@@ -45,6 +46,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Sequential": ("elman.model", "Sequential"),
     "Vocabulary": ("elman.tasks", "Vocabulary"),
     "callbacks": ("elman.callbacks", None),
+    "ctc": ("elman.ctc", None),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
     "inspection": ("elman.inspection", None),
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "cells",
+    "ctc",
     "errors",
     "inspection",
     "layers",
