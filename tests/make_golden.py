@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from shapes import CELL_VARIANTS, SHAPES, make_problem
-from test_reference_torch import MODULES, run_torch
+from test_reference_torch import run_torch
 from torch_net import CharModel, text_ids, train
 
 FOLDER = Path(__file__).parent / "golden"
+#: One of each cell, the simple one with both of torch's activations: all golden files stay below 200 kB. A projection
+#: is compared with torch itself, in test_reference_torch.py.
+LAYERS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
 
 
 def training(kind: str, seed: int = 7) -> dict[str, np.ndarray]:
@@ -43,7 +46,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     files = {f"training_{kind}": training(kind) for kind in ("rnn", "lstm", "gru")}
-    files |= {f"layer_{variant}": layer(variant) for variant in MODULES}
+    files |= {f"layer_{variant}": layer(variant) for variant in LAYERS}
     for name, arrays in files.items():
         path = FOLDER / f"{name}.npz"
         np.savez_compressed(path, **arrays)

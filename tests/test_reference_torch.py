@@ -16,10 +16,11 @@ pytestmark = pytest.mark.peers
 TOLERANCE = 1e-12
 
 MODULES = {
-    "rnn-tanh": lambda i, h: torch.nn.RNN(i, h, nonlinearity="tanh", batch_first=True),
-    "rnn-relu": lambda i, h: torch.nn.RNN(i, h, nonlinearity="relu", batch_first=True),
-    "lstm": lambda i, h: torch.nn.LSTM(i, h, batch_first=True),
-    "gru": lambda i, h: torch.nn.GRU(i, h, batch_first=True),
+    "rnn-tanh": lambda i, h, p: torch.nn.RNN(i, h, nonlinearity="tanh", batch_first=True),
+    "rnn-relu": lambda i, h, p: torch.nn.RNN(i, h, nonlinearity="relu", batch_first=True),
+    "lstm": lambda i, h, p: torch.nn.LSTM(i, h, batch_first=True),
+    "lstm-projection": lambda i, h, p: torch.nn.LSTM(i, h, batch_first=True, proj_size=p if p < h else 0),
+    "gru": lambda i, h, p: torch.nn.GRU(i, h, batch_first=True),
 }
 
 
@@ -29,10 +30,14 @@ def assert_close(got, expected, name):
     assert error <= TOLERANCE, f"{name}: {error:.1e} of the norm"
 
 
+def hidden_size_of(problem):
+    return len(problem.weights["bias"]) // problem.cell.n_gates
+
+
 def torch_module(problem, variant):
     """Give torch's layer with the same weights: bias_hh is zero, but for GRU's new gate."""
-    input_size, hidden_size = problem.weights["weight_ih"].shape[1], problem.weights["weight_hh"].shape[1]
-    module = MODULES[variant](input_size, hidden_size).double()
+    input_size, hidden_size = problem.weights["weight_ih"].shape[1], hidden_size_of(problem)
+    module = MODULES[variant](input_size, hidden_size, problem.weights["weight_hh"].shape[1]).double()
     bias_hh = np.zeros_like(problem.weights["bias"])
     if "bias_hn" in problem.weights:
         bias_hh[2 * hidden_size :] = problem.weights["bias_hn"]
@@ -42,6 +47,7 @@ def torch_module(problem, variant):
             ("weight_hh_l0", problem.weights["weight_hh"]),
             ("bias_ih_l0", problem.weights["bias"]),
             ("bias_hh_l0", bias_hh),
+            *((("weight_hr_l0", problem.weights["weight_hr"]),) if "weight_hr" in problem.weights else ()),
         ):
             getattr(module, name).copy_(torch.from_numpy(array))
     return module
@@ -78,7 +84,9 @@ def run_torch(problem, variant):
         **{f"dstate {k}": part.grad for k, part in enumerate(state)},
     }
     if "bias_hn" in problem.weights:
-        answers["bias_hn"] = module.bias_hh_l0.grad[2 * problem.weights["weight_hh"].shape[1] :]
+        answers["bias_hn"] = module.bias_hh_l0.grad[2 * hidden_size_of(problem) :]
+    if "weight_hr" in problem.weights:
+        answers["weight_hr"] = module.weight_hr_l0.grad
     return {name: value.detach().numpy() for name, value in answers.items()}
 
 
@@ -106,4 +114,11 @@ def test_torch_agrees(variant, shape, runner):
 
 
 def test_every_cell_that_torch_has_is_compared():
-    assert set(CELL_VARIANTS) - set(MODULES) == {"rnn-sigmoid"}  # torch's RNN has tanh and relu only
+    """What torch's modules cannot do is compared in test_peers_options.py."""
+    plain = {"activation": ("tanh", "relu"), "reset_after": (True,), "recurrent_activation": ("sigmoid",)}
+    for variant, cell in CELL_VARIANTS.items():
+        options = cell.config()
+        can = options.pop("projection", None) is None or not (cell.peephole or cell.coupled)
+        for option, value in options.items():
+            can = can and value in plain.get(option, (False,))
+        assert can == (variant in MODULES), variant
