@@ -93,7 +93,7 @@ OPTIONS = (
         (Patch(REFERENCE, "stay if value is None else stay + value", "0 if value is None else value"),),
     ),
     Mutant(
-        "let the gates see what zoneout has left",
+        "exchange what zoneout keeps and what it lets in",
         "Python",
         (
             Patch(
