@@ -81,6 +81,7 @@ def test_new_weights_are_packed_when_the_clock_moves_on() -> None:
 
 
 def _in_child(problem, queue) -> None:
+    set_threads(2)  # a child of multiprocessing begins with one
     queue.put(forward(problem))
 
 
