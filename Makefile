@@ -4,7 +4,8 @@
 #   make demo        run the main job: train the adder, then a character model, and sample from it
 #   make test        the tests (no torch needed)
 #   make test-peers  the live comparison with torch, which it installs
-#   make lint        formatting, types, the floors of the house
+#   make lint        formatting, types, the floors of the house, the documentation without a warning
+#   make docs        the documentation, build/docs/index.html
 #   make bench       elman beside torch, one process, same threads
 #   make mutants     plant bugs, one at a time; the tests must notice each
 
@@ -18,7 +19,7 @@ BUILD_FILES := pyproject.toml CMakeLists.txt $(wildcard src/native/* src/native/
 # Here a build without the native core is an error, never a fallback.
 export ELMAN_REQUIRE_NATIVE := 1
 
-.PHONY: demo test test-peers lint bench mutants clean
+.PHONY: demo test test-peers lint docs bench mutants clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/elman
@@ -30,12 +31,15 @@ test: $(STAMPS)/elman
 test-peers: $(STAMPS)/peers
 	$(BIN)/python -m pytest -m peers
 
-lint: $(STAMPS)/dev
+lint: $(STAMPS)/dev docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run -Werror $$(git ls-files 'src/native/*.cpp' 'src/native/*.h')
+
+docs: $(STAMPS)/docs
+	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
 
 bench: $(STAMPS)/peers
 	$(BIN)/python -m benchmarks.bench
@@ -55,6 +59,6 @@ $(STAMPS)/elman: $(BUILD_FILES) | $(BIN)/python
 	@mkdir -p $(STAMPS) && touch $@
 
 # The package is there already, so pip adds what its extra asks for and nothing else.
-$(STAMPS)/dev $(STAMPS)/peers: $(STAMPS)/%: $(STAMPS)/elman
+$(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/peers: $(STAMPS)/%: $(STAMPS)/elman
 	$(PIP) 'elman[$*]'
 	@touch $@

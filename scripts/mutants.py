@@ -1,7 +1,8 @@
 """Plant bugs, one at a time; the tests must notice each.
 
 Six classic mistakes of backpropagation through time, each once in Python (a patch to a copy of the package) and once
-in C++ (`-DELMAN_MUTANT=k`), and a few in the training step. Shape tests and "the loss went down" catch none of them.
+in C++ (`-DELMAN_MUTANT=k`); those that a cell's options invite; a few of the training step. Shape tests and "the loss
+went down" catch none of them.
 Prints a table; exits with 1 if a bug survives, or if the tests are red without one.
 """
 
@@ -48,18 +49,120 @@ CLASSICS = (
     "store gates f, i for i, f",
 )
 
-REFERENCE, LSTM = "ops/reference.py", "cells/lstm.py"
-LOOP, OPTIMIZERS = "training/loop.py", "training/optimizers.py"
+REFERENCE, BASE, LSTM, GRU = "ops/reference.py", "cells/base.py", "cells/lstm.py", "cells/gru.py"
+RECURRENT, BIDIRECTIONAL = "layers/recurrent.py", "layers/bidirectional.py"
+LOOP, CTC = "training/run.py", "ops/ctc_reference.py"
+OPTIMIZER, ADAM, CLIPPING = (f"training/optimizers/{name}.py" for name in ("base", "adam", "clipping"))
 
 CLASSIC_PATCHES = (
     (Patch(REFERENCE, "d_ax[rows], d_ah[rows] = d_ax_t, d_ah_t", "d_ax[rows], d_ah[rows] = d_ax_t * (t > 0), d_ah_t"),),
-    (Patch(REFERENCE, '_add(grads["weight_hh"], ', '_add(grads["weight_hh"], weight_hh + '),),
-    (Patch(REFERENCE, "d_ah.T @ _previous(y, x, initial)", "d_ah.T @ y"),),
-    (Patch(REFERENCE, "+= d_ah_t @ weight_hh", "+= 0 * (d_ah_t @ weight_hh)"),),
+    (Patch(REFERENCE, "_add(cell.weight_of_h(into), ", "_add(cell.weight_of_h(into), weight_h + "),),
+    (Patch(REFERENCE, "h_prev = _previous(y, x, initial)", "h_prev = y.copy()"),),
+    (Patch(REFERENCE, "+= (d_ah_t @ weight_h) * mask", "+= 0 * (d_ah_t @ weight_h)"),),
     (Patch(REFERENCE, "for part in state]", "for part in reversed(state)]"),),
     (
-        Patch(LSTM, "a_i, a_f, a_g, a_o = xp.split", "a_f, a_i, a_g, a_o = xp.split"),
-        Patch(LSTM, "xp.concat([d_i, d_f, d_g, d_o])", "xp.concat([d_f, d_i, d_g, d_o])"),
+        Patch(LSTM, "zip(a_in, peep", "zip(a_in[::-1], peep"),
+        Patch(LSTM, "xp.concat([*d_in, d_g, d_o])", "xp.concat([*d_in[::-1], d_g, d_o])"),
+    ),
+)  # fmt: skip
+
+OPTIONS = (
+    Mutant(
+        "forget recurrent dropout's mask on the way back",
+        "Python",
+        (Patch(REFERENCE, "(d_ah_t @ weight_h) * mask", "d_ah_t @ weight_h"),),
+    ),
+    Mutant(
+        "forget recurrent dropout's mask in d_weight_hh",
+        "Python",
+        (Patch(REFERENCE, "h_prev *= np.repeat(noise.h_mask, x.lengths, axis=0)", "pass"),),
+    ),
+    Mutant(
+        "forget the mask of the second product on the way back",
+        "Python",
+        (Patch(REFERENCE, "(d_product @ weight_u) * (mask if cell.operand_is_state else 1)", "d_product @ weight_u"),),
+    ),
+    Mutant(
+        "mask what goes into a projection",
+        "Python",
+        (Patch(LSTM, '    name = "lstm"', '    name = "lstm"\n    operand_is_state = True'),),
+    ),
+    Mutant(
+        "forget the gradient through what zoneout leaves",
+        "Python",
+        (Patch(REFERENCE, "stay if value is None else stay + value", "0 if value is None else value"),),
+    ),
+    Mutant(
+        "exchange what zoneout keeps and what it lets in",
+        "Python",
+        (
+            Patch(
+                REFERENCE,
+                "part + _of_rows(zone, rows) * (before - part)",
+                "before + _of_rows(zone, rows) * (part - before)",
+            ),
+        ),
+    ),
+    Mutant(
+        "give dropped weights a gradient",
+        "Python",
+        (Patch(REFERENCE, 'into["weight_hh"] * noise.weight_mask', 'into["weight_hh"]'),),
+    ),
+    Mutant(
+        "forget the gradient of c' through the peephole",
+        "Python",
+        (Patch(LSTM, "d_c = d_c + d_phi + d_o * peep[-1]", "d_c = d_c + d_phi"),),
+    ),
+    Mutant(
+        "let the output gate see the old cell state",
+        "Python",
+        (Patch(LSTM, "a_o + peep[-1] * c)", "a_o + peep[-1] * c_prev)"), Patch(LSTM, "d_o * c]", "d_o * c_prev]")),
+    ),
+    Mutant(
+        "forget the input gate that is coupled",
+        "Python",
+        (Patch(LSTM, "d_c * (c_prev - g) * sigma(f)", "d_c * c_prev * sigma(f)"),),
+    ),
+    Mutant(
+        "forget the mean in the gradient of a norm",
+        "Python",
+        (Patch(BASE, "d_normal - xp.mean(d_normal) - normal", "d_normal - normal"),),
+    ),
+    Mutant(
+        "add epsilon to the deviation, not to the variance",
+        "Python",
+        (
+            Patch(
+                BASE,
+                "1 / xp.sqrt(xp.mean(centred * centred) + EPSILON)",
+                "1 / (xp.sqrt(xp.mean(centred * centred)) + EPSILON)",
+            ),
+        ),
+    ),
+    Mutant(
+        "forget the gradient of h through the reset",
+        "Python",
+        (Patch(GRU, "d_h_prev = d_h_prev + d_u * r", "d_h_prev = d_h_prev + 0 * d_u"),),
+    ),
+    Mutant(
+        "forget the gradient of the learned state",
+        "Python",
+        (Patch(RECURRENT, "grads[name][:] += part.sum(0)", "grads[name][:] += 0"),),
+    ),
+    Mutant(
+        "forget the mask of the inputs in dx",
+        "Python",
+        (Patch(RECURRENT, "dx *= np.repeat(tape.x_mask, x.lengths, axis=0)", "pass"),),
+    ),
+    Mutant(
+        "leave the backward layer's dx as it is turned",
+        "Python",
+        (Patch(BIDIRECTIONAL, "total = _turned(x.with_values(dx_2.values)).values", "total = dx_2.values.copy()"),),
+    ),
+    Mutant(
+        "skip the blank between two equal labels",
+        "Python",
+        (Patch(CTC, "barred[3::2] = labels[1:] == labels[:-1]", "barred[3::2] = False"),),
     ),
 )
 
@@ -70,14 +173,20 @@ TRAINING = (
     Mutant(
         "forget Adam's first bias correction",
         "Python",
-        (Patch(OPTIMIZERS, "self.learning_rate / (1.0 - self.beta_1**self.steps)", "self.learning_rate"),),
+        (Patch(ADAM, "step_size=rate / (1.0 - self.beta_1**self.steps)", "step_size=rate"),),
     ),
     Mutant(
         "clip to another norm than torch",
         "Python",
-        (Patch(OPTIMIZERS, "coefficient = max_norm / (norm + 1e-6)", "coefficient = max_norm / norm"),),
+        (Patch(CLIPPING, "coefficient = max_norm / (norm + 1e-6)", "coefficient = max_norm / norm"),),
     ),
-)
+    Mutant(
+        "take the rate of the step after",
+        "Python",
+        (Patch(OPTIMIZER, "rate = self._rate if self.schedule is None else self.schedule(self.steps)",
+               "rate = self._rate if self.schedule is None else self.schedule(self.steps + 1)"),),
+    ),
+)  # fmt: skip
 
 
 class Verdict(NamedTuple):
@@ -136,9 +245,10 @@ def patched(package: Path, folder: Path, mutant: Mutant) -> Path:
 def mutants(control: Path, workshop: Path) -> Iterator[tuple[str, str, Path]]:
     """Yield where, what and the folder of each planted bug."""
     python = [Mutant(name, "Python", patches) for name, patches in zip(CLASSICS, CLASSIC_PATCHES, strict=True)]
+    python += [*OPTIONS, *TRAINING]
     # All copies first: a patch that no longer fits is said at once, not after minutes.
-    copies = [patched(control, workshop / f"python{k}", mutant) for k, mutant in enumerate([*python, *TRAINING])]
-    for mutant, copy in zip([*python, *TRAINING], copies, strict=True):
+    copies = [patched(control, workshop / f"python{k}", mutant) for k, mutant in enumerate(python)]
+    for mutant, copy in zip(python, copies, strict=True):
         yield mutant.where, mutant.name, copy
     for number, name in enumerate(CLASSICS, start=1):
         yield "C++", name, install(workshop / f"native{number}", workshop / "build", mutant=number)

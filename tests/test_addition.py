@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from elman.errors import DataError, DataTypeError, NotFittedError, UsageError
+from elman.errors import UsageError
 from elman.tasks import BinaryAdder, load
 from elman.tasks.addition import _bits, _numbers
 
@@ -95,31 +95,6 @@ def test_saved_and_loaded_it_gives_the_same_answers(adder, tmp_path):
         np.testing.assert_array_equal(again.model_.named_weights()[name], weight)
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "kind", "message"),
-    [
-        (-1, 2, DataError, "a[0] is negative, expected 0 or more, got -1"),
-        ([1, 2], [3, -4], DataError, "b[1] is negative"),
-        (1.0, 2, DataTypeError, "a[0] is no integer"),
-        (True, 2, DataTypeError, "a[0] is no integer"),
-        ("12", "34", DataTypeError, "a[0] is no integer"),
-        ([1, 2], [3], DataError, "a and b differ in length, expected 2 numbers in b, got 1"),
-        (
-            np.array(1),
-            2,
-            DataTypeError,
-            "a is no row of numbers, expected an integer or a sequence of integers, got shape ()",
-        ),
-        ([1], np.ones((1, 1), int), DataTypeError, "b is no row of numbers"),
-        ([[1]], [1], DataTypeError, "a[0] is no integer"),
-        ([1, 2], 3, DataError, "a and b differ in length"),
-    ],
-)
-def test_what_cannot_be_added_is_refused(adder, a, b, kind, message):
-    with pytest.raises(kind, match=re.escape(message)):
-        adder.add(a, b)
-
-
 @pytest.mark.parametrize("arguments", [{"hidden": 0}, {"bits": 63}, {"bits": 0}, {"examples": 0}, {"lr": -1.0}])
 def test_arguments_out_of_range_are_refused(arguments):
     (name,) = arguments
@@ -132,16 +107,6 @@ def test_every_is_a_count(every):
     told = f"fit: every is out of range, expected an integer >= 1, got {every!r}."
     with pytest.raises(UsageError, match=re.escape(told)):
         BinaryAdder(examples=1).fit(every=every)
-
-
-def test_before_fit_it_says_so():
-    with pytest.raises(NotFittedError, match=r"BinaryAdder\.add: it is not fitted yet"):
-        BinaryAdder().add(1, 2)
-
-
-def test_too_many_pairs_are_refused():
-    with pytest.raises(UsageError, match="too many pairs"):
-        BinaryAdder(bits=20, examples=1).fit().count_right_of_all()
 
 
 def test_bits_and_numbers_are_inverse():

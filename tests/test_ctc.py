@@ -121,6 +121,7 @@ def assert_close(got: np.ndarray, expected: np.ndarray, tolerance: float) -> Non
 # --- the definition -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mutants
 @pytest.mark.parametrize("blank", [0, 1, 2])
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5])
 def test_the_loss_is_that_of_all_paths(steps, blank, rng, monkeypatch):

@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import re
+import runpy
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,17 @@ import pytest
 from complex_step import check_gradients
 from shapes import SHAPES, make_problem
 
+import elman
+from elman.cli.main import main
 from elman.ops import reference
 from elman.ops.weights import Weights
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md", "docs/decisions.md")
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+QUICKSTARTS = ("docs/quickstart.md", "docs/zh/quickstart.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md", *PAGES)
+REGISTERS = ["cells", "layers", "losses", "metrics", "optimizers", "schedules", "callbacks", "ctc", "tasks", "training"]
 
 
 def read(name):
@@ -50,25 +57,77 @@ def test_code_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
     exec(compile(code, "README.md", "exec"), {})
 
 
-def test_both_readmes_show_the_same_code_and_commands():
-    for language in ("python", "bash"):
-        english, chinese = ([without_comments(code) for code in blocks(name, language)] for name in READMES)
-        assert english == chinese and english
+@pytest.mark.parametrize("name", [name for name in PAGES if blocks(name, "python")])
+def test_code_of_a_page_runs_and_prints_what_the_page_says(name, tmp_path, monkeypatch, capsys):
+    """The blocks of a page follow each other, as a reader takes them; a text block is what the one before it prints."""
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "page"}
+    for code, promised in re.findall(
+        r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", read(name), re.MULTILINE | re.DOTALL
+    ):
+        exec(compile(code, name, "exec"), space)
+        printed = capsys.readouterr().out
+        assert not promised or printed == promised
 
 
-def test_both_readmes_have_the_same_shape():
+@pytest.mark.parametrize("name", [name for name in (READMES[0], *PAGES) if "zh" not in name and blocks(name, "bash")])
+def test_commands_of_a_document_run(name, tmp_path, monkeypatch):
+    """Those of elman run on a short text; targets of make are there."""
+    monkeypatch.chdir(tmp_path)
+    for file in ("book.txt", "other.txt"):
+        Path(file).write_text("The sea is calm tonight. The tide is full, the moon lies fair. " * 20, encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
+    for line in "".join(blocks(name, "bash")).splitlines():
+        program, *words = shlex.split(line, comments=True)
+        if program == "elman":
+            assert main(words) == 0, line
+        elif program == "make":
+            assert set(words) <= set(targets), line
+        else:
+            assert line == "pip install .", "a kind of command that this test does not know"
+
+
+@pytest.mark.parametrize("pair", [READMES, QUICKSTARTS], ids=["readme", "quickstart"])
+def test_both_languages_show_the_same_code_and_commands(pair):
+    def shown(name):
+        found = re.findall(r"^```([^\n`]*)\n(.*?)^```$", read(name), re.MULTILINE | re.DOTALL)
+        return [(re.sub(r"(\.\./)+", "", kind), without_comments(code)) for kind, code in found]
+
+    assert shown(pair[0]) == shown(pair[1]) != []
+
+
+@pytest.mark.parametrize("pair", [READMES, QUICKSTARTS], ids=["readme", "quickstart"])
+def test_both_languages_have_the_same_shape(pair):
     def shape(name):
         text = re.sub(r"^```.*?^```$", "", read(name), flags=re.MULTILINE | re.DOTALL)
         marks = [re.match(r"#+|\||- ", line) for line in text.splitlines()]
         return [mark[0] for mark in marks if mark]
 
-    assert shape(READMES[0]) == shape(READMES[1])
+    assert shape(pair[0]) == shape(pair[1])
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)\)", read(name)):
         assert target.startswith("https://") or ((ROOT / name).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["", *REGISTERS])
+def test_every_public_name_is_in_the_reference(name):
+    pages = "".join(read(page) for page in PAGES if page.startswith("docs/reference/"))
+    module = getattr(elman, name) if name else elman
+    for public in set(module.__all__) - {"__version__"}:
+        assert re.search(rf"(\belman\.(\w+\.)*|`){public}\b", pages), f"{module.__name__}.{public} is in no page"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "figures").glob("*.py")), ids=lambda path: path.stem)
+def test_a_figure_is_drawn(path, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    runpy.run_path(str(path))
+    (number,) = pyplot.get_fignums()
+    pyplot.figure(number).canvas.draw()
+    pyplot.close(number)
 
 
 def test_the_cell_of_the_guide_has_right_gradients(rng):

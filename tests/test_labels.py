@@ -9,7 +9,7 @@ import pytest
 
 import elman
 from elman import layers, losses
-from elman.errors import DataError, DataTypeError, DivergedError, UsageError
+from elman.errors import DivergedError
 from elman.ops.ctc import steps_needed
 from elman.ragged import Ragged
 from elman.training.labels import as_labels
@@ -75,50 +75,6 @@ def test_steps_needed_are_the_fewest_paths_that_read_as_the_labels(rng):
     assert steps_needed(whole).tolist() == [expected[k] for k in order]
 
 
-REFUSED = {
-    "too long": (
-        {"y": [[1], [1, 2, 3, 4], [], [], []]},
-        r"fit: y\[1\] is longer than x\[1\] allows, expected at least 4 steps for 4 labels, got 3 steps. Leave such",
-    ),
-    "repeats": (
-        {"y": [[1], [1, 1, 2], [], [], []]},
-        r"y\[1\] is longer .*at least 4 steps for 3 labels, 1 of them like the one before, .* got 3 steps",
-    ),
-    "empty x": ({"y": [[1], [1], [2], [], []]}, r"y\[2\] is longer than x\[2\] allows, .*at least 1 .*got 0 steps"),
-    "the blank": (
-        {"y": [[1], [], [], [3, 0], []]},
-        r"y\[3\] holds the blank, which is no label, expected 0 to 4 but 0, the blank, got 0 at place 1",
-    ),
-    "another blank": ({"y": [[0], [4], [], [], []], "blank": 4}, r"y\[1\] holds the blank, .*got 4 at place 0"),
-    "too large": ({"y": [[1], [], [], [3, 2, 5], []]}, r"y\[3\] holds a label out of range, .*got 5 at place 2"),
-    "negative": ({"y": [[1], [], [], [], [2, -2]]}, r"y\[4\] holds a label out of range, .*got -2 at place 1"),
-    "a pad in a list": ({"y": [[1, -1], [], [], [], []]}, r"y\[0\] holds a label out of range, .*got -1 at place 1"),
-    "after the padding": (
-        {"y": np.array([[1, -1], [-1, -1], [-1, -1], [-1, 3], [2, 1]])},
-        r"y\[3\] goes on after its padding, .*got \[-1, 3\]",
-    ),
-    "too few": ({"y": [[1], [2]]}, "x and y differ in length, expected 5 sequences, got 2"),
-    "one list": ({"y": [1, 2, 3, 4, 1]}, r"y\[0\] is no sequence of labels, .*got shape \(\)"),
-    "two axes": ({"y": [[1], [[2]], [], [], []]}, r"y\[1\] is no sequence of labels, .*got shape \(1, 1\)"),
-    "real": ({"y": [[1], [2.5], [], [], []]}, r"y\[1\] holds no labels, .*got dtype float64"),
-    "real array": ({"y": np.ones((5, 2))}, "y holds no sequences of labels, .*dtype float64"),
-    "one axis": ({"y": np.ones(5, int)}, r"y holds no sequences of labels, .*got shape \(5,\)"),
-    "a ragged of numbers": ({"y": Ragged(np.ones((5, 1)), [1] * 5)}, r"y holds no labels, .*got Ragged\(5 sequences"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused(case):
-    options, words = REFUSED[case]
-    with pytest.raises(DataError, match=words):
-        read(**options)
-
-
-def test_text_is_no_label():
-    with pytest.raises(DataTypeError, match=r"y\[1\] holds no real numbers"):
-        read([[1], ["a"], [], [], []])
-
-
 # --- whole models ---------------------------------------------------------------------------------------------------
 
 
@@ -131,30 +87,6 @@ def make(*, units=6, outputs=K, activation=None, blank=0, per_step=True, **compi
 
 
 X = np.zeros((2, 4, 3))
-
-MODELS_REFUSED = {
-    "one output": (lambda: make(per_step=False).fit(X, [[1], [2]], verbose=0), "ctc needs one output per step"),
-    "no class for the blank": (
-        lambda: make(blank=5).fit(X, [[1], [2]], verbose=0),
-        r"expected outputs for the blank \(5\) and at least one label, got 5 outputs",
-    ),
-    "class weights": (
-        lambda: make().fit(X, [[1], [2]], class_weight={1: 2.0}, verbose=0),
-        "class_weight needs one class per target, got sequences of labels. Give sample_weight",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", MODELS_REFUSED)
-def test_what_a_model_refuses(case):
-    call, words = MODELS_REFUSED[case]
-    with pytest.raises(UsageError, match=words):
-        call()
-
-
-def test_weights_per_step_are_refused():
-    with pytest.raises(DataError, match="sample_weight has too many axes"):
-        make().fit(X, [[1], [2]], sample_weight=np.ones((2, 4)), verbose=0)
 
 
 class TestModels:

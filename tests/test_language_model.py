@@ -8,15 +8,10 @@ import pytest
 
 from elman import files
 from elman.errors import (
-    DataError,
-    DataTypeError,
     DivergedError,
     ModelFileError,
-    NotFittedError,
-    ResourceError,
     UsageError,
 )
-from elman.model import Sequential
 from elman.tasks import LanguageModel, SaveEachEpoch, language_model, load
 from elman.training.callbacks import Callback
 
@@ -85,35 +80,6 @@ def test_the_vocabulary_holds_the_validation_text_too():
     assert model.score("ЖЯ")["unseen"] == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "message"),
-    [
-        ("", DataError, "fit: the text is empty, expected at least 2 characters"),
-        ([], DataError, "the text is empty"),
-        ("a", DataError, "the text has 1 characters"),
-        ("ab\ud800cd" * 9, DataError, r"lone surrogate, U\+D800, at index 2"),
-        (b"bytes", DataTypeError, r"expected str or a list of str, got bytes\. Decode it first"),
-        (["text", b"bytes"], DataTypeError, "got bytes"),
-        (None, DataTypeError, "got NoneType"),
-        (np.zeros((3, 2)), DataTypeError, "got ndarray|got float64"),
-    ],
-)
-def test_what_is_no_text_is_refused(text, kind, message):
-    model = tiny()
-    with pytest.raises(kind, match=message):
-        model.fit(text)
-    assert not hasattr(model, "model_")
-
-
-def test_more_than_memory_is_refused_before_anything_is_made(monkeypatch):
-    monkeypatch.setattr("elman.model.memory.machine_bytes", lambda: 100_000)
-    monkeypatch.setattr(Sequential, "build", None)
-    model = LanguageModel(layers=1, hidden=16, batch=10, steps=20, verbose=0)
-    with pytest.raises(ResourceError, match=r"fit: a batch of 200 steps needs .* GB.* Take a smaller batch, steps or"):
-        model.fit("to be or not to be, " * 30)
-    assert not hasattr(model, "model_")
-
-
 def test_a_list_of_texts_is_joined():
     parts = ["The quick ", "brown", " fox " * 30]
     one, other = tiny().fit(parts), tiny().fit("".join(parts))
@@ -154,12 +120,6 @@ def test_without_validation_all_the_text_is_trained_on():
     assert model.training_["train"] == len(ENGLISH)
 
 
-def test_score_needs_two_characters(english):
-    for text in ("", "a"):
-        with pytest.raises(DataError, match="score: the text has"):
-            english.score(text)
-
-
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_every_cell_learns_a_pattern(cell):
     model = tiny(cell=cell, hidden=24, epochs=12, lr=2e-2, val_split=0.0).fit("abcabd" * 200)
@@ -194,21 +154,6 @@ def test_without_lines_any_character_may_begin():
     firsts = {next(iter(model.sample(1, random_state=seed))) for seed in range(60)}
     assert firsts == set("abcdefgh")
     assert [len("".join(model.sample(n, random_state=0))) for n in (0, 1, 2)] == [0, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind", "message"),
-    [
-        ({"prime": "The ж"}, DataError, r"prime: the character U\+0436 \(ж\) at index 4"),
-        ({"length": -1}, UsageError, "length is out of range"),
-        ({"length": 2.5}, UsageError, "length is out of range"),
-        ({"temperature": -1}, UsageError, "temperature is out of range"),
-        ({"random_state": -1}, UsageError, "random_state: this is no seed"),
-    ],
-)
-def test_sample_refuses_at_the_call(english, arguments, kind, message):
-    with pytest.raises(kind, match=message):
-        english.sample(**arguments)  # not consumed: a generator would have waited for the first character
 
 
 # The contract of scikit-learn ------------------------------------------------------------------------------------
@@ -282,13 +227,6 @@ def test_without_embedding_characters_go_in_directly(tmp_path):
 def test_numpy_numbers_are_numbers():
     model = tiny(hidden=np.int64(8), lr=np.float32(1e-3), epochs=1).fit(ENGLISH)
     assert model.model_.named_weights()["lstm.weight_hh"].shape == (32, 8)
-
-
-@pytest.mark.parametrize("call", ["save", "score", "sample"])
-def test_before_fit_it_says_so(call, tmp_path):
-    argument = {"save": tmp_path / "m.elman", "score": "text", "sample": 5}[call]
-    with pytest.raises(NotFittedError, match=f"LanguageModel.{call}: it is not fitted yet"):
-        getattr(tiny(), call)(argument)
 
 
 def test_the_seed_decides_the_weights():

@@ -150,6 +150,7 @@ def test_gradients(case, lengths, rng):
     check_stack(CASES[case](), Ragged(rng.standard_normal((n_steps, 4)), LENGTHS[lengths]), rng)
 
 
+@pytest.mark.mutants
 @pytest.mark.parametrize("case", ["both ways, concat, LSTM", "both ways, sum, GRU, last", "around both ways"])
 def test_gradients_of_outputs_alone(case, rng):
     check_stack(CASES[case](), Ragged(rng.standard_normal((9, 4)), [3, 0, 5, 1]), rng, ends_count=False)

@@ -11,7 +11,7 @@ import pytest
 
 import elman
 from elman import layers, losses
-from elman.errors import DataError, DivergedError, ModelFileError, UsageError
+from elman.errors import DataError, ModelFileError, UsageError
 from elman.ragged import Ragged
 from elman.training.metrics import F1, Accuracy, TopK
 from elman.training.optimizers import SGD, Adam
@@ -293,54 +293,6 @@ def test_two_classes_of_one_output_are_told_their_loss():
         DataError, match="at least 2 units, or take loss='binary_crossentropy', which one unit is enough"
     ):
         make("cross_entropy", outputs=1, per_step=False).fit(np.zeros((3, 2, 4)), [0, 1, 1], verbose=0)
-
-
-@pytest.mark.parametrize(
-    ("loss", "y"), [("mse", [1, np.nan, 0]), ("huber", [1, None, 0]), ("binary_crossentropy", [1, np.inf, 0])]
-)
-def test_targets_that_are_not_finite(loss, y):
-    """Row 8 of the faults: refused before the first step."""
-    with pytest.raises(DataError, match=r"y contains (NaN|infinity), .* at sequence 1"):
-        make(loss, outputs=1, per_step=False).fit(np.zeros((3, 2, 4)), y, verbose=0)
-
-
-@pytest.mark.parametrize("loss", ["mae", "huber", "cosine", "binary_crossentropy", losses.CrossEntropy(0.1)])
-@pytest.mark.parametrize("weights", [np.zeros(4), [1, -1, 1, 1]])
-def test_weights_of_nothing_or_less(loss, weights):
-    """Row 12: all zero, or negative."""
-    y = targets(loss, np.random.default_rng(0), per_step=False)[:4]
-    y = abs(y) % 1 if y.dtype.kind == "f" else y
-    with pytest.raises(DataError, match=r"all weights are zero|sample_weight is negative"):
-        make(loss, per_step=False).fit(np.zeros((4, 2, 4)), y, sample_weight=weights, verbose=0)
-
-
-@pytest.mark.parametrize("loss", ["mae", "cosine", "binary_crossentropy", losses.CrossEntropy(0.1)])
-def test_batches_in_which_nothing_counts(rng, loss):
-    """Row 11: a loss of 0 with a warning, never NaN."""
-    x, y = sequences(rng), targets(loss, rng, per_step=False)
-    model = make(loss, per_step=False, metrics="accuracy")
-    with pytest.warns(RuntimeWarning, match="no target has a weight above zero"):
-        figures = model.fit(x, y, sample_weight=[0, 0, 1, 0, 2], batch_size=1, shuffle=False, verbose=0, rng=0)
-    assert np.isfinite(figures.batches).all()
-    assert figures.batches[[0, 1, 3]].tolist() == [0, 0, 0] and np.isfinite(figures.history["accuracy"]).all()
-
-
-@pytest.mark.parametrize("loss", ["mse", "huber", "categorical_crossentropy"])
-def test_constant_targets_are_learned(rng, loss):
-    """Row 11: nothing to tell apart is no error."""
-    x, y = rng.normal(size=(8, 3, 4)), np.tile([0.0, 1.0], (8, 1))
-    history = make(loss, outputs=2, per_step=False, optimizer=Adam(0.05)).fit(x, y, epochs=30, verbose=0, rng=0)
-    assert history.history["loss"][-1] < 0.2 * history.history["loss"][0]
-
-
-@pytest.mark.parametrize("loss", ["mse", "huber", "binary_crossentropy"])
-def test_a_loss_that_explodes_is_told(rng, loss):
-    """Row 39: the step and the parameters before it."""
-    model = make(loss, outputs=1, per_step=False, dtype="float32", optimizer=SGD(1e38))
-    y = rng.integers(0, 2, 8)
-    with pytest.raises(DivergedError, match="Lower learning_rate"), np.errstate(all="ignore"):
-        model.fit(rng.normal(size=(8, 3, 4)), y, epochs=40, batch_size=4, verbose=0, rng=0)
-    assert np.isfinite(model.parameters.flat).all()
 
 
 COMPILE_REFUSED = (

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -81,6 +82,7 @@ def test_new_weights_are_packed_when_the_clock_moves_on() -> None:
 
 
 def _in_child(problem, queue) -> None:
+    set_threads(2)  # a child of multiprocessing begins with one
     queue.put(forward(problem))
 
 
@@ -193,7 +195,12 @@ def _kernel(cell: str, /, *, projected: bool = False, **change):
     return native.Recurrence64(**{**arguments, **change})
 
 
-NO_NOISE = {"h_mask": None, "zone_h": None, "zone_c": None, "zone_h_mean": 0.0, "zone_c_mean": 0.0}
+NO_NOISE = {"h_mask": None, "zone_h": None, "zone_h_mean": 0.0, "zone_c": None, "zone_c_mean": 0.0}
+
+
+def _with_masks(call, **arguments):
+    """Call with the noise put together, as the kernel takes it."""
+    return call(masks=tuple(arguments.pop(name) for name in NO_NOISE), **arguments)
 
 
 def _forward(**change):
@@ -213,7 +220,7 @@ def _forward(**change):
         "gates": None,
         "cells": None,
     }
-    _kernel("lstm").forward(**{**arguments, **change})
+    _with_masks(_kernel("lstm").forward, **{**arguments, **change})
 
 
 READ_ONLY = np.empty((3, 4))
@@ -249,11 +256,12 @@ LANES = 1 if native is None else _kernel("lstm").cell_width
         ({"c0": np.ones((2, 5))}, ValueError, r"c0 has the wrong shape, expected \(2, 4\), got \(2, 5\)"),
         ({"h_mask": np.ones((3, 4))}, ValueError, r"h_mask has the wrong shape, expected \(2, 4\), got \(3, 4\)"),
         ({"h_mask": np.ones(4)}, ValueError, r"h_mask has the wrong shape, expected \(2, 4\), got \(4,\)"),
-        ({"h_mask": np.ones((2, 4), np.float32)}, TypeError, "incompatible function arguments"),
+        ({"h_mask": np.ones((2, 4), np.float32)}, ValueError, "masks are arrays of the weights' type, or None"),
+        ({"zone_h": np.ones((6, 4))[::2]}, ValueError, "masks are arrays of the weights' type, or None"),
+        ({"zone_c": "all"}, ValueError, "masks are arrays of the weights' type, or None"),
         ({"h_mask": np.ones((2, 4)), "zone_h": np.ones((3, 4)), "zone_c": np.ones((3, 4))}, None, None),
         ({"zone_h": np.ones((2, 4))}, ValueError, r"zone_h has the wrong shape, expected \(3, 4\), got \(2, 4\)"),
         ({"zone_c": np.ones((3, 5))}, ValueError, r"zone_c has the wrong shape, expected \(3, 4\), got \(3, 5\)"),
-        ({"zone_h_mean": None}, TypeError, "incompatible function arguments"),
         ({"y": READ_ONLY}, TypeError, "incompatible function arguments"),
         ({"c_last": None}, ValueError, "c_last belongs to cells with a cell state"),
         ({"gates": np.empty((3, 64))}, ValueError, "native core: gates"),
@@ -276,7 +284,7 @@ def _arguments_backward(cell: str, *, projected: bool = False):
     gates, extras = KERNELS[cell]
     rows, width, lstm = 4 * gates, 2 if projected else 4, cell.startswith("lstm")
     kernel = _kernel(cell, projected=projected)
-    return kernel.backward, {
+    return partial(_with_masks, kernel.backward), {
         "tick": 0,
         "dy": rng.random((3, width)),
         "x": rng.random((3, 3)),
@@ -530,6 +538,16 @@ def test_a_dense_layer_that_does_not_fit_is_refused() -> None:
 def test_weights_that_do_not_fit_are_refused(cell: str, change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match="native core: " + message):
         _kernel(cell, **change)
+
+
+@needs_native
+@pytest.mark.parametrize("masks", [(), (None,) * 4, (None,) * 6])
+def test_the_door_refuses_masks_that_are_not_five(masks: tuple[None, ...]) -> None:
+    call, arguments = _door("gru.backward")
+    arguments = {name: value for name, value in arguments.items() if name not in NO_NOISE}
+    words = "native core: masks are h_mask, zone_h, its mean, zone_c and its mean"
+    with pytest.raises(ValueError, match=words):
+        call.args[0](masks=masks, **arguments)
 
 
 def test_set_threads_refuses_zero() -> None:

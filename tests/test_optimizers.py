@@ -350,6 +350,7 @@ def test_only_who_works_in_scratch_holds_some():
         assert (len(optimizer._work) == 0) == native_adam
 
 
+@pytest.mark.mutants
 def test_weight_decay_acts_on_every_parameter_and_follows_the_schedule():
     parameters = Flat(START)
     optimizer = AdamW(schedules.Step(0.5, 1, 0.1), weight_decay=0.2)

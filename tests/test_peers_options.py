@@ -124,10 +124,13 @@ def test_every_variant_and_noise_is_trained():
 # --- torch's own modules --------------------------------------------------------------------------------------------
 
 
+MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
+
+
 def module_of(kind, *, bidirectional=False, projection=0):
     """Give the judge that runs torch's module with the weights it is handed, sequence after sequence."""
     options = {"proj_size": projection} if projection else {}
-    module = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind](
+    module = MODULES[kind](
         FEATURES, UNITS, batch_first=True, dtype=torch.float64, bidirectional=bidirectional, **options
     )
 
@@ -162,7 +165,7 @@ def module_of(kind, *, bidirectional=False, projection=0):
     return judge
 
 
-@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("kind", MODULES)
 def test_fifty_losses_agree_with_torchs_module(kind):
     train(RECURRENT[kind](UNITS, return_sequences=True, name="body"), module_of(kind))
 
@@ -172,7 +175,7 @@ def test_fifty_losses_of_a_projection_agree_with_torchs_module():
     train(layer, module_of("lstm", projection=3))
 
 
-@pytest.mark.parametrize("kind", RECURRENT)
+@pytest.mark.parametrize("kind", MODULES)
 def test_fifty_losses_of_both_directions_agree_with_torchs_module(kind):
     layer = layers.Bidirectional(RECURRENT[kind](UNITS, return_sequences=True), name="body")
     train(layer, module_of(kind, bidirectional=True), carry=False)

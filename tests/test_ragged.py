@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from fractions import Fraction
-
 import numpy as np
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from elman.errors import DataError, DataTypeError, ElmanError
 from elman.ragged import Ragged, as_ragged
 
 
@@ -148,31 +142,6 @@ def test_features():
 
 ZEROS = np.zeros((2, 3, 4))
 
-# what is done, the built-in error, and words of the message
-BAD_RAGGED = {
-    "negative length": (lambda: Ragged(np.zeros((2, 1)), [3, -1]), r"lengths\[1\] is negative, expected >= 0, got -1"),
-    "lengths do not add up": (lambda: Ragged(np.zeros((5, 1)), [3, 1]), r"a sum of 5 .*\(5, 1\).*got 4"),
-    "lengths of two axes": (lambda: Ragged(np.zeros((2, 1)), [[2]]), r"lengths has the wrong number of axes"),
-    "values of three axes": (lambda: Ragged(ZEROS, [2]), r"values has the wrong number of axes.*\(2, 3, 4\)"),
-    "lengths > T": (lambda: Ragged.from_dense(ZEROS, [3, 4]), r"lengths\[1\] goes past the end.*at most 3.*got 4"),
-    "too few lengths": (lambda: Ragged.from_dense(ZEROS, [3]), r"expected 2 lengths .*\(2, 3, 4\).*got 1"),
-    "empty list": (lambda: Ragged.from_list([]), r"0 samples.*at least 1 sequence"),
-    "other features": (lambda: Ragged.from_list([ZEROS[0], ZEROS[0, :, :2]]), r"x\[1\].*\(steps, 4\).*\(3, 2\)"),
-    "window backwards": (lambda: Ragged.from_dense(ZEROS).window(2, 1), r"0 <= start <= stop, got \(2, 1\)"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_RAGGED)
-def test_bad_ragged(case):
-    make, words = BAD_RAGGED[case]
-    with pytest.raises(DataError, match=words):
-        make()
-
-
-def test_lengths_that_are_not_whole():
-    with pytest.raises(DataTypeError, match=r"lengths must be whole numbers.*float64"):
-        Ragged(np.zeros((2, 1)), [1.5, 0.5])
-
 
 # --- the door -------------------------------------------------------------------------------------------------------
 
@@ -225,145 +194,6 @@ def test_empty_sequences():
     assert batch.values.shape == (0, 3)
 
 
-def memory_mapped(array, folder):
-    path = folder / "x.npy"
-    np.save(path, array)
-    return np.load(path, mmap_mode="r")
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-# name -> how the same numbers may lie in memory (the second argument is a folder)
-LAYOUTS = {
-    "fortran": lambda a, _: np.asfortranarray(a),
-    "every second": lambda a, _: np.repeat(a, 2, axis=1)[:, ::2],
-    "negative strides": lambda a, _: a[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1],
-    "transposed": lambda a, _: np.ascontiguousarray(a.swapaxes(0, 1)).swapaxes(0, 1),
-    "broadcast": lambda a, _: np.broadcast_to(a[:1], a.shape),
-    "unaligned": lambda a, _: np.frombuffer(b"\0" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
-    "read-only": lambda a, _: read_only(a),
-    "memory-mapped": memory_mapped,
-    "big-endian": lambda a, _: a.astype(a.dtype.newbyteorder(">")),
-}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_layouts(layout, dtype, tmp_path, rng):
-    """However it lies in memory: the same bits as a plain copy, and the caller's array as it was."""
-    plain = rng.integers(-100, 100, (3, 4, 2)).astype(dtype)
-    if dtype != "int64":
-        plain += rng.random((3, 4, 2)).astype(dtype)
-    x = LAYOUTS[layout](plain, tmp_path)
-    before = np.array(x)
-    batch, _ = enter(x)
-    expected, _ = enter(np.array(x, dtype))
-    np.testing.assert_array_equal(batch.values, expected.values)
-    assert batch.values.flags.c_contiguous
-    assert batch.values.dtype == np.float32
-    assert batch.values.dtype.isnative
-    np.testing.assert_array_equal(x, before)
-    ids = abs(x[:, :, 0].astype(x.dtype if dtype == "int64" else np.int64))
-    np.testing.assert_array_equal(enter(ids)[0].values, np.array(ids).reshape(-1))
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble", "int8", "uint64", "bool", "object"])
-def test_numbers_of_every_kind_become_the_dtype(dtype):
-    x = np.array([[[0, 1], [1, 0]]]).astype(dtype)
-    for target in (np.float32, np.float64):
-        batch, _ = as_ragged(x, where="fit", dtype=target)
-        assert batch.dtype == target
-        np.testing.assert_array_equal(batch.values, [[0, 1], [1, 0]])
-
-
-def test_objects_that_are_numbers():
-    x = [[[Decimal("0.5"), Fraction(1, 4), 3, np.float32(2)]]]
-    np.testing.assert_array_equal(enter(x)[0].values, [[0.5, 0.25, 3, 2]])
-
-
 def test_right_form_is_not_copied():
     x = np.zeros((2, 3, 4), np.float32)
     assert np.shares_memory(enter(x)[0].values, x)
-
-
-def with_value(value, dtype=np.float64):
-    x = np.zeros((2, 3, 4), dtype)
-    x[1, 2, 3] = value
-    return x
-
-
-class Thing:
-    pass
-
-
-ids = np.array([[0, 1, 2], [2, 1, 0]])
-
-# name -> (x, options, error, words of the message); the numbers are the rows of the design's table of faults
-BAD_INPUTS = {
-    "1 no sample": (np.zeros((0, 3, 4)), {}, DataError, r"fit: x has 0 samples, .* at least 1, got shape \(0, 3, 4\)"),
-    "1 empty list": ([], {}, DataError, r"x has 0 samples, expected at least 1"),
-    "1 empty Ragged": (Ragged(np.zeros((0, 1)), []), {}, DataError, r"x has 0 samples"),
-    "2 no feature": (np.zeros((2, 3, 0)), {}, DataError, r"x has 0 features.*\(batch, steps, features\).*\(2, 3, 0\)"),
-    "2 number": (3.0, {}, DataError, r"x has 0 axes.*\(batch, steps, features\).*list of \(steps, features\)"),
-    "2 one axis": (np.zeros(3), {}, DataError, r"x has 1 axes.*shape \(3,\), float64"),
-    "2 two axes": (np.zeros((2, 3)), {}, DataError, r"x has 2 axes.*one feature per step pass x\[:, :, None\]"),
-    "2 two axes, bool": (np.zeros((2, 3), bool), {}, DataError, r"x has 2 axes.*bool"),
-    "2 four axes": (np.zeros((2, 3, 4, 5)), {}, DataError, r"x has 4 axes.*shape \(2, 3, 4, 5\)"),
-    "2 list of floats": ([np.zeros(3)], {}, DataError, r"one number per step.*float64.*x\[:, None\]"),
-    "2 list of cubes": ([ZEROS], {}, DataError, r"x\[0\] has the wrong number of axes"),
-    "2 list, mixed features": ([ZEROS[0], np.zeros((3, 5))], {}, DataError, r"x\[1\].*\(steps, 4\).*\(3, 5\)"),
-    "2 uneven rows": ([[[1, 2], [3]]], {}, DataError, r"x\[0\] is not an array"),
-    "6 lengths > T": (ZEROS, {"lengths": [3, 9]}, DataError, r"lengths\[1\] goes past the end.*at most 3.*got 9"),
-    "6 negative length": (ZEROS, {"lengths": [3, -9]}, DataError, r"lengths\[1\] is negative.*-9"),
-    "6 too few lengths": (ZEROS, {"lengths": [3]}, DataError, r"expected 2 lengths.*got 1"),
-    "6 lengths of a list": ([ZEROS[0]], {"lengths": [3]}, DataError, r"lengths is for arrays"),
-    "7 NaN": (with_value(np.nan), {}, DataError, r"input x contains NaN.*sequence 1, step 2, feature 3"),
-    "7 infinity": (with_value(-np.inf), {}, DataError, r"infinity.*-inf at sequence 1, step 2, feature 3"),
-    "7 NaN, Ragged": (
-        Ragged(np.array([[0.0], [0.0], [np.nan]]), [2, 0, 1]),
-        {},
-        DataError,
-        r"NaN.*sequence 2, step 0, feature 0",
-    ),
-    "7 NaN, float16": (with_value(np.nan, np.float16), {}, DataError, r"contains NaN"),
-    "9 too large": (with_value(1e300), {}, DataError, r"too large for float32.*1e\+300 at sequence 1, step 2"),
-    "9 too large an int": ([[[10**300]]], {}, DataError, r"too large for float32, .*1e\+300"),
-    "9 far too large an int": ([[[10**400]]], {}, DataError, r"a number in x\[0\] is too large"),
-    "10 id too large": (ids, {"vocab_size": 2}, DataError, r"token id out of range.* 0 to 1, got 2 at sequence 0"),
-    "10 id negative": (ids - 1, {"vocab_size": 9}, DataError, r"expected 0 to 8, got -1 at sequence 0, step 0"),
-    "10 id negative, no vocabulary": (ids - 1, {}, DataError, r"expected at least 0, got -1"),
-    "10 id of 64 bits": (np.array([[2**64 - 1]], np.uint64), {}, DataError, r"got 18446744073709551615"),
-    "10 id in a Ragged": (Ragged(np.array([0, 7]), [1, 1]), {"vocab_size": 7}, DataError, r"got 7 at sequence 1"),
-    "10 ids for features": (ids, {"features": 4}, DataError, r"token ids.*4 features per step.*x\[\.\.\., None\]"),
-    "10 features for ids": (ZEROS, {"vocab_size": 4}, DataError, r"4 numbers per step.*integers below 4"),
-    "16 complex": (ZEROS + 0j, {}, DataTypeError, r"Complex data not supported.*complex128"),
-    "16 complex objects": (np.array([[[1 + 2j]]], object), {}, DataTypeError, r"Complex data not supported"),
-    "16 complex Ragged": (Ragged(np.zeros((1, 1), complex), [1]), {}, DataTypeError, r"Complex data not supported"),
-    "16 dates": (np.zeros((1, 2, 3), "datetime64[s]"), {}, DataTypeError, r"dates not supported"),
-    "16 time spans": (np.zeros((1, 2, 3), "timedelta64[s]"), {}, DataTypeError, r"time spans not supported"),
-    "16 text": ("hello", {}, DataTypeError, r"text where numbers belong.*token ids"),
-    "16 list of text": (["hello", "you"], {}, DataTypeError, r"x\[0\] is text where numbers belong"),
-    "16 bytes": ([b"hello"], {}, DataTypeError, r"bytes where numbers belong"),
-    "16 text among numbers": (np.array([[["1.5", 2]]], object), {}, DataTypeError, r"text where numbers belong"),
-    "16 text among objects": (np.array([[["1", None]]], object), {}, DataTypeError, r"objects that are not numbers"),
-    "16 None": ([None], {}, DataTypeError, r"x\[0\] holds objects that are not numbers"),
-    "16 None within": ([[[1.0], [None]]], {}, DataTypeError, r"x\[0\] holds objects that are not numbers"),
-    "16 objects": (Thing(), {}, DataTypeError, r"x holds objects that are not numbers"),
-    "16 masked": (np.ma.masked_array(ZEROS, ZEROS == 0), {}, DataTypeError, r"masked array.*lengths="),
-    "43 other features": (ZEROS, {"features": 5}, DataError, r"x has 4 features, expected 5 .*got shape \(2, 3, 4\)"),
-    "43 features where steps are": (ZEROS, {"features": 3}, DataError, r"x\.swapaxes\(1, 2\)"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_inputs(case):
-    x, options, error, words = BAD_INPUTS[case]
-    with pytest.raises(error, match=words) as caught:
-        enter(x, **options)
-    assert isinstance(caught.value, TypeError if error is DataTypeError else ElmanError)
-    assert caught.value.exit_code == 3
-    assert re.match(r"fit: .*\.$", str(caught.value), re.DOTALL)

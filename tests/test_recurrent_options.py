@@ -12,11 +12,12 @@ from shapes import CELL_VARIANTS
 
 import elman
 from elman import layers
+from elman.cells import CELLS
 from elman.errors import UsageError
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
-RECURRENT = {"rnn": layers.RNN, "lstm": layers.LSTM, "gru": layers.GRU}
+RECURRENT = {name: layers.LAYERS[name] for name in CELLS}
 LENGTHS = [3, 0, 5, 2]
 
 #: Every option of every layer away from its default, alone or with those that it works with.
@@ -142,6 +143,7 @@ def test_a_learned_state_begins_at_zero_and_is_learned_and_saved(tmp_path, rng):
 # --- dropout of the input -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mutants
 @pytest.mark.parametrize("kind", RECURRENT)
 def test_dropout_takes_the_same_inputs_at_every_step(kind):
     """One mask per sequence, what stays is scaled up, and dx is masked as x was."""

@@ -237,3 +237,34 @@ def test_a_handler_that_predicts_in_mid_batch_changes_nothing():
     np.testing.assert_array_equal(got, expected)
     for answer in seen:
         np.testing.assert_array_equal(answer, expected_small)
+
+
+def test_a_second_interrupt_stops_the_command_at_once(tmp_path):
+    # Saving hangs, as on a network that is gone: the first Ctrl-C waits for it, the second one must not.
+    code = (
+        "import sys, time\n"
+        "from elman.cli.main import main\n"
+        "from elman.tasks import LanguageModel\n"
+        "def hang(self, path):\n"
+        "    print('saving', flush=True)\n"
+        "    time.sleep(600)\n"
+        "LanguageModel.save = hang\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    text, model = tmp_path / "text.txt", tmp_path / "m.elman"
+    text.write_text("To be, or not to be: that is the question.\n" * 30)
+    words = ["train", "text", str(text), "-o", str(model), "--epochs", "1", "--hidden", "8", "--layers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "saving\n"
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)  # two signals at once would be one
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert out == "" and "Traceback" not in err and "internal error" not in err
+    assert not model.exists()

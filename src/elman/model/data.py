@@ -241,7 +241,8 @@ def checked_state(
 def _state_array(part: Any, name: str, dtype: np.dtype[Any], where: str) -> Array:
     """Give one array of a state in the model's dtype."""
     # What the step before gave: sampling asks twice per layer and character.
-    if type(part) is np.ndarray and part.dtype == dtype and part.flags.c_contiguous and np.isfinite(part).all():
+    flags = part.flags if type(part) is np.ndarray and part.dtype == dtype else None
+    if flags is not None and flags.c_contiguous and flags.aligned and np.isfinite(part).all():
         return part
     refuse_masked(part, where, name)
     try:
@@ -252,7 +253,7 @@ def _state_array(part: Any, name: str, dtype: np.dtype[Any], where: str) -> Arra
         got = f"dtype {array.dtype}"
         raise DataTypeError(say(where, f"{name} holds no real numbers", expected="arrays of numbers", got=got))
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(array, dtype)
+        converted = np.require(array, dtype, ["C", "A"])
     finite = np.isfinite(converted)
     if not finite.all():
         wrong = f"{name} is not finite in {dtype}"

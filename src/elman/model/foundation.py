@@ -26,7 +26,7 @@ from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
-from elman.training.optimizers import Optimizer
+from elman.training.optimizers import OPTIMIZERS, Optimizer
 from elman.training.parameters import Parameters, parameter_shapes
 from elman.training.seeds import Seed, spawn
 
@@ -118,10 +118,13 @@ class Foundation:
         """
         if loss is None:
             raise UsageError(say("compile", "there is no loss", expected=f"one of {sorted(LOSSES)}"))
+        if isinstance(optimizer, str) and isinstance(loss, str) and optimizer in LOSSES and loss in OPTIMIZERS:
+            cure = f"Write compile('{loss}', '{optimizer}')"
+            raise UsageError(say("compile", "optimizer and loss stand in each other's place", cure=cure))
         found = losses.get(loss)
         measures = metric_types.get(metrics, found)
         loss_layers(self.layers, found)
-        check_clip(clip)
+        check_clip(clip, "compile")
         self.optimizer = optimizers.get(optimizer)
         self.loss, self.metrics, self.clip = found, measures, None if clip is None else float(clip)
         self._connect()

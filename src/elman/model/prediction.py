@@ -69,9 +69,18 @@ class Prediction(Foundation):
             "loss", "weight" (the sum of the weights of all targets) and the metrics.
         """
         self._compiled("evaluate")
-        if batches.carries_state:
-            check_carry(self.layers, where="evaluate")
+        self._check_batches(batches, "evaluate")
         return loop.evaluate(self._engine_for("evaluate"), batches, metrics=self.metrics)
+
+    def _check_batches(self, batches: loop.Batches, where: str) -> None:
+        """Refuse what is no batches, and batches that carry a state through layers that cannot."""
+        if not hasattr(batches, "carries_state"):
+            cure = f"For x and y call {where}"
+            expected = "such as SequenceBatches or StreamBatches"
+            got = type(batches).__name__
+            raise UsageError(say(f"{where}_batches", "these are no batches", expected=expected, got=got, cure=cure))
+        if batches.carries_state:
+            check_carry(self.layers, where=where)
 
     def predict(
         self,

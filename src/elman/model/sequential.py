@@ -202,8 +202,7 @@ class Sequential(Prediction):
         """
         self._compiled("fit")
         self._engine_for("fit")
-        if batches.carries_state:
-            check_carry(self.layers, where="fit")
+        self._check_batches(batches, "fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         return self._train(batches, validation, Course(**course), draws)
 
@@ -258,11 +257,13 @@ class Sequential(Prediction):
             self._build(data.input_size, data.ids, spawn(None).init)
         engine = self._engine_for("train_on_batch")
         loss, _, _ = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), want_state=False)
-        norm = 0.0 if self.clip is None else clip_global_norm(self.parameters, self.clip)
+        norm = clip_global_norm(self.parameters, math.inf if self.clip is None else self.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise DivergedError(
-                say("train_on_batch", f"the loss is {loss}, the gradient norm {norm}", expected="finite numbers")
-            )
+            wrong = f"the loss is {loss:.6g}, the gradient norm {norm:.6g}"
+            cure = "No step was taken. Lower the learning rate of the steps before, or compile with clip=1.0"
+            error = DivergedError(say("train_on_batch", wrong, expected="finite numbers", cure=cure))
+            error.norm = norm
+            raise error
         optimizer.step(self.parameters)
         return loss
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import multiprocessing.util
 import os
 import platform
 import warnings
@@ -39,10 +40,11 @@ def _load() -> ModuleType | None:
 
 
 def _threads_here() -> int:
-    """Count the threads to start with: what this process may use, or what the environment asks for.
+    """Count the threads to start with: what the environment asks for, or else what this process may use.
 
     A container's quota counts too: more threads than it allows are put to sleep in turn, and every
-    step waits for the sleeping one.
+    step waits for the sleeping one. So a process that `multiprocessing` made begins with one thread:
+    whoever makes processes has spread the work over the processors already. (joblib says so by the environment.)
     """
     n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
@@ -52,7 +54,7 @@ def _threads_here() -> int:
     for name in ("ELMAN_NUM_THREADS", "OMP_NUM_THREADS"):
         with contextlib.suppress(KeyError, ValueError):
             return max(1, min(n_threads, int(os.environ[name])))
-    return n_threads
+    return n_threads if multiprocessing.parent_process() is None else 1
 
 
 _noted: set[str] = set()
@@ -72,13 +74,20 @@ def note_slow_path(reason: str) -> None:
 native: ModuleType | None = _load()
 if native is not None:
     native.set_threads(_threads_here())
+    # A forked child has its parent's number; `after_fork` is heard by children of multiprocessing only, not of os.fork.
+    multiprocessing.util.register_after_fork(
+        native, lambda core: core.set_threads(min(core.get_threads(), _threads_here()))
+    )
 
 
 _MAX_THREADS = 1024  # as many as the native core would start
 
 
 def set_threads(n_threads: int) -> None:
-    """Use this many threads from now on; results are the same to the bit.
+    """Use this many threads from now on, in this process; results are the same to the bit.
+
+    Without it as many run as ELMAN_NUM_THREADS or OMP_NUM_THREADS say, or else one per processor
+    that this process may use, and one in a process of `multiprocessing`.
 
     Args:
         n_threads: from 1 to 1024.

@@ -192,10 +192,15 @@ class Ragged:
 
         Args:
             out: where the values go, C-contiguous, shaped and typed like `values`; a new array if None.
+
+        Raises:
+            DataError: if `out` overlaps the values.
         """
         values = self.values
         if out is None:
             out = np.empty_like(values)
+        elif np.may_share_memory(out, values):
+            raise DataError(say("Ragged.reverse", "out overlaps the values", cure="Give an array of its own"))
         if self.uniform is not None:
             shape = (len(self.lengths), self.uniform, *values.shape[1:])
             out.reshape(shape)[:] = values.reshape(shape)[:, ::-1]

@@ -192,6 +192,12 @@ def _position(batch: Ragged, row: int) -> str:
     return f"sequence {sequence}, step {row - int(batch.offsets[sequence])}"
 
 
+def _laid_out(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Give values as the native core takes them: without a copy where they are so already."""
+    plain = np.ascontiguousarray(values, dtype)
+    return plain if plain.flags.aligned else plain.copy()
+
+
 def _checked_ids(batch: Ragged, where: str, shape: str, features: int | None, vocab_size: int | None) -> Array:
     ids = batch.values
     if len(ids) == 0:
@@ -210,7 +216,7 @@ def _checked_ids(batch: Ragged, where: str, shape: str, features: int | None, vo
         expected = "at least 0" if vocab_size is None else f"0 to {top}"
         got = f"{int(ids[row])} at {_position(batch, row)}"
         raise DataError(say(where, "token id out of range", expected=expected, got=got))
-    return np.ascontiguousarray(ids, np.int64)
+    return _laid_out(ids, np.dtype(np.int64))
 
 
 def _checked_numbers(
@@ -240,7 +246,7 @@ def _checked_numbers(
             got = f"{value} at {_position(batch, row)}, feature {feature}"
             raise DataError(say(where, f"input x contains {kind}", expected="finite numbers", got=got))
     with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(values, dtype)
+        converted = _laid_out(values, dtype)
     # Only a wider kind of number can have grown to infinity on its way.
     if values.dtype.kind in "fiu" and not np.can_cast(values.dtype, dtype, "safe"):
         finite = np.isfinite(converted)

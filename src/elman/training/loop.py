@@ -168,8 +168,12 @@ def evaluate(
     return logs | meter.results() if meter is not None else logs
 
 
-def check_clip(clip: float | None) -> None:
+def check_clip(clip: float | None, where: str = "fit") -> None:
     """Refuse a clip that is no finite number above zero.
+
+    Args:
+        clip: greatest norm, or None.
+        where: who asks, for messages.
 
     Raises:
         UsageError: naming the value.
@@ -177,4 +181,4 @@ def check_clip(clip: float | None) -> None:
     if clip is None:
         return
     if isinstance(clip, bool) or not isinstance(clip, int | float | np.number) or not 0 < clip < math.inf:
-        raise UsageError(say("fit", "clip is out of range", expected="a number above 0, or None", got=repr(clip)))
+        raise UsageError(say(where, "clip is out of range", expected="a number above 0, or None", got=repr(clip)))

@@ -102,7 +102,11 @@ class RowReader:
             array = np.asarray(y)
             if array.dtype.kind == "O":
                 array = np.array(array.tolist(), np.float64)  # objects that are numbers; None and text are not
-        except (ValueError, TypeError) as error:
+        except TypeError:
+            raise DataTypeError(
+                say(self.where, f"{name} holds objects that are not numbers", expected=self.expected)
+            ) from None
+        except ValueError as error:
             self.refuse(f"{name} is not an array of numbers ({error})", got=type(y).__name__)
         if array.dtype.kind not in "fiub":
             wrong = "Complex data not supported" if array.dtype.kind == "c" else f"{name} holds no real numbers"

@@ -131,8 +131,10 @@ def _as_classes(rows: Array, form: TargetForm, reader: RowReader) -> Array:
     if rows.ndim == 2 and rows.shape[1] == 1:
         rows = rows[:, 0]
     if rows.ndim != 1:
-        one_hot = "For one-hot targets use loss='categorical_crossentropy', or pass y.argmax(-1)"
-        reader.refuse("y is not one class each", got=f"{rows.shape[1:]} numbers each", cure=one_hot)
+        cure = "For one-hot targets use loss='categorical_crossentropy', or pass y.argmax(-1)"
+        if not form.per_step and rows.shape[1:] != (form.n_outputs,) and rows.shape[1:] == (reader.x.uniform,):
+            cure = "For one class per step set return_sequences=True on the last recurrent layer"
+        reader.refuse("y is not one class each", got=f"{rows.shape[1:]} numbers each", cure=cure)
     if rows.dtype.kind == "f":
         reader.check_finite(rows)
         broken = rows != np.floor(rows)
