@@ -258,6 +258,7 @@ LANES = 1 if native is None else _kernel("lstm").cell_width
         ({"h_mask": np.ones(4)}, ValueError, r"h_mask has the wrong shape, expected \(2, 4\), got \(4,\)"),
         ({"h_mask": np.ones((2, 4), np.float32)}, ValueError, "masks are arrays of the weights' type, or None"),
         ({"zone_h": np.ones((6, 4))[::2]}, ValueError, "masks are arrays of the weights' type, or None"),
+        ({"zone_h_mean": None}, ValueError, "means of masks are numbers"),
         ({"zone_c": "all"}, ValueError, "masks are arrays of the weights' type, or None"),
         ({"h_mask": np.ones((2, 4)), "zone_h": np.ones((3, 4)), "zone_c": np.ones((3, 4))}, None, None),
         ({"zone_h": np.ones((2, 4))}, ValueError, r"zone_h has the wrong shape, expected \(3, 4\), got \(2, 4\)"),
@@ -532,7 +533,7 @@ def test_a_dense_layer_that_does_not_fit_is_refused() -> None:
             r"weight_hr has the wrong shape, expected \(2, 4\)",
         ),
         ("gru", {"weight_hr": np.ones((4, 4))}, "a projection belongs to cells with a cell state"),
-        ("lstm", {"weight_hr": np.ones(4)}, "weight_hr has the wrong shape"),
+        ("lstm", {"weight_hr": np.ones(4)}, "weights must be matrices"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(cell: str, change: dict[str, object], message: str) -> None:
@@ -548,6 +549,19 @@ def test_the_door_refuses_masks_that_are_not_five(masks: tuple[None, ...]) -> No
     words = "native core: masks are h_mask, zone_h, its mean, zone_c and its mean"
     with pytest.raises(ValueError, match=words):
         call.args[0](masks=masks, **arguments)
+
+
+@needs_native
+def test_a_projection_of_no_dimension_is_refused() -> None:
+    with pytest.raises(ValueError, match="native core: weights must be matrices"):
+        _kernel("lstm", weight_hr=np.array(1.0))
+
+
+@needs_native
+def test_noise_of_a_cell_state_belongs_to_cells_that_have_one() -> None:
+    call, arguments = _door("gru.backward")
+    with pytest.raises(ValueError, match="native core: zone_c belongs to cells with a cell state"):
+        call(**{**arguments, "zone_c": np.ones((3, 4))})
 
 
 def test_set_threads_refuses_zero() -> None:

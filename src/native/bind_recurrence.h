@@ -38,10 +38,11 @@ class Recurrence {
         cell_ = &kernels<T>().cells[index];
         const CellLayout& layout = cell_->layout;
         lanes_ = kernels<T>().lanes;
-        require(weight_hh.ndim() == 2 && weight_ih.ndim() == 2, "weights must be matrices");
+        require(weight_hh.ndim() == 2 && weight_ih.ndim() == 2 && (!weight_hr || weight_hr->ndim() == 2),
+                "weights must be matrices");
         state_ = static_cast<long>(weight_hh.shape(1));
         inputs_ = static_cast<long>(weight_ih.shape(1));
-        hidden_ = weight_hr ? static_cast<long>(weight_hr->shape(weight_hr->ndim() - 1)) : state_;
+        hidden_ = weight_hr ? static_cast<long>(weight_hr->shape(1)) : state_;
         require(hidden_ > 0 && inputs_ > 0 && state_ > 0, "sizes must be positive");
         require(state_ <= hidden_, "a projection must not be wider than the cell");
         require(!weight_hr || layout.has_cell_state, "a projection belongs to cells with a cell state");
@@ -210,9 +211,16 @@ class Recurrence {
         v.h_mask = address(n.h_mask, "h_mask", {v.batch.ranks, state_});
         v.zone_h = address(n.zone_h, "zone_h", {v.batch.rows, state_});
         v.zone_c = address(n.zone_c, "zone_c", {v.batch.rows, hidden_});
-        v.zone_h_mean = static_cast<T>(nb::cast<double>(given[2]));
-        v.zone_c_mean = static_cast<T>(nb::cast<double>(given[4]));
+        require(!n.zone_c || cell_->layout.has_cell_state, "zone_c belongs to cells with a cell state");
+        v.zone_h_mean = mean_of(given[2]);
+        v.zone_c_mean = mean_of(given[4]);
         return n;
+    }
+
+    static T mean_of(nb::handle given) {
+        double mean = 0;
+        require(nb::try_cast<double>(given, mean), "means of masks are numbers");
+        return static_cast<T>(mean);
     }
 
     static Maybe<In<T>> array_of(nb::handle given) {

@@ -106,6 +106,7 @@ class Recurrent(Layer):
                 )
                 raise UsageError(say(self.title, f"{habit}=True is not an option of layers", cure=cure))
         self.cell = self._make_cell()
+        self._noisy = any((self.dropout, self.recurrent_dropout, self.weight_drop, *self._zones()))
 
     def _make_cell(self) -> cells.Cell:
         raise NotImplementedError
@@ -191,12 +192,12 @@ class Recurrent(Layer):
         learned = state is None and self.initial_state == "learned"
         if learned:
             state = tuple(np.tile(self.weights[name], (len(x), 1)) for name in self._initial)
-        x_mask = self._x_mask(x, rng)
-        if x_mask is not None:
-            x = x.with_values(x.values * np.repeat(x_mask, x.lengths, axis=0))
-        y, last, kept = recurrence.forward(
-            self.cell, x, self.weights, state=state, tape=tape, noise=self._noise(x, rng)
-        )
+        x_mask, noise = None, QUIET
+        if self._noisy:
+            x_mask, noise = self._x_mask(x, rng), self._noise(x, rng)
+            if x_mask is not None:
+                x = x.with_values(x.values * np.repeat(x_mask, x.lengths, axis=0))
+        y, last, kept = recurrence.forward(self.cell, x, self.weights, state=state, tape=tape, noise=noise)
         out = x.with_values(y) if self.return_sequences else last[0]
         return out, last, None if kept is None else RecurrentTape(kept, x_mask, learned)
 
@@ -212,11 +213,9 @@ class Recurrent(Layer):
 
     def _noise(self, x: Ragged, rng: Generator | None) -> Noise:
         """Draw what is done at random in training, or give the mean of it."""
-        zoned, rates = self._zones()
+        rates = self._zones()
         if rng is None:
-            return Noise(zone_h=rates[0], zone_c=rates[1]) if zoned else QUIET
-        if not (zoned or self.recurrent_dropout or self.weight_drop):
-            return QUIET
+            return Noise(zone_h=rates[0], zone_c=rates[1]) if any(rates) else QUIET
         sizes, dtype = self.state_sizes(), self.weights["weight_hh"].dtype
         drawn: dict[str, Any] = {}
         if self.recurrent_dropout:
@@ -226,12 +225,11 @@ class Recurrent(Layer):
                 drawn[name] = (rng.random((x.n_steps, size), np.float32) < rate).astype(dtype)
         if self.weight_drop:
             drawn["weight_mask"] = self._keep(rng, self.weight_drop, self.weights["weight_hh"].shape)
-        return Noise(**drawn)
+        return Noise(**drawn) if drawn else QUIET
 
-    def _zones(self) -> tuple[bool, tuple[float, float]]:
-        """Say whether there is zoneout, and its rates for h and c."""
-        rates = (self.zoneout, float(getattr(self, "zoneout_cell", 0.0)))
-        return rates != (0.0, 0.0), rates
+    def _zones(self) -> tuple[float, float]:
+        """Give the rates of zoneout for h and c."""
+        return self.zoneout, float(getattr(self, "zoneout_cell", 0.0))
 
     def _keep(self, rng: Generator, rate: float, shape: tuple[int, ...]) -> Array:
         """Draw 1 / (1 − rate) for what stays and 0 for what is dropped, so that the mean is 1."""
