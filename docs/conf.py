@@ -23,6 +23,7 @@ extensions = [
 ]
 exclude_patterns = ["figures"]
 smartquotes = False  # h' is the new h, no quotation
+highlight_language = "none"  # of a block that names none: formulas
 
 html_theme = "furo"
 html_title = f"elman {release}"
@@ -38,6 +39,7 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # an attribute may be a property, too, and would be described twice
 
 plot_formats = [("png", 160)]
@@ -85,6 +87,7 @@ myst_substitutions = {f"gate_orders_{cell}": gate_table(cell) for cell in ORDERS
 def plain_text(app, what, name, obj, options, lines):
     """Mark equations of docstrings as such, and keep |x| and val_ from meaning something to Sphinx."""
     section, after_text, out = None, False, []
+    begins = what in ("attribute", "data", "property")
     for line in lines:
         if header := re.fullmatch(r"([A-Z]\w+):", line):
             section = header[1]
@@ -93,8 +96,11 @@ def plain_text(app, what, name, obj, options, lines):
             out += ["::", ""]
         if not equation and section != "Example":
             parts = re.split(r"(`[^`]*`)", line)
-            parts[::2] = [re.sub(r"\||(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+            parts[::2] = [re.sub(r"\||(?<=\w)_(?!\w)|(?<=: )[A-Z]\.", r"\\\g<0>", part) for part in parts[::2]]
             line = "".join(parts)
+        if begins:  # what comes before a colon would be taken for a type
+            line = re.sub(r"(?=\S)", ": ", line, count=1)
+        begins = section == "Returns" and line == "Returns:"
         out.append(line)
         if line.strip():
             after_text = not equation

@@ -17,7 +17,16 @@ import numpy as np
 
 import elman
 from elman import callbacks, layers, losses
-from elman.errors import DataError, DataTypeError, DivergedError, NotFittedError, ResourceError, SaveError, UsageError
+from elman.errors import (
+    DataError,
+    DataTypeError,
+    DivergedError,
+    MissingFileError,
+    NotFittedError,
+    ResourceError,
+    SaveError,
+    UsageError,
+)
 from elman.layers import check_stack
 from elman.losses import LOSSES
 from elman.metrics import METRICS
@@ -217,6 +226,7 @@ TARGETS = {
     "6 more steps": ("steps", X, np.zeros((B, 6, 2)), {}, DataError, "x and y differ in steps, expected 5 steps, got 6 (shape (6, 6, 2))."),
     "6 another length": ("steps", list(X), [*STEPS[:3], STEPS[3][:4], *STEPS[4:]], {}, DataError, "y[3] is not as long as x[3], expected 5 steps, got 4."),
     "6 one per sequence": ("steps", X, np.zeros(B), {}, DataError, "y has one value per sequence, the model one output per step, expected numbers (batch, steps, 2) or a list of one array per sequence, got shape (6,). For one output per sequence leave return_sequences=False on the last recurrent layer."),
+    "6 one-hot per sequence": ("steps", X, np.eye(2)[Y % 2], {}, DataError, "x and y differ in steps, expected 5 steps, got 2 (shape (6, 2)). For one target per sequence leave return_sequences=False on the last recurrent layer."),
     "6 one per step": ("fitted", X, np.tile(Y[:, None], (1, T)), {}, DataError, f"y is not one class each, expected {CLASSES}, got (5,) numbers each. For one class per step set return_sequences=True on the last recurrent layer."),
     "6 more numbers": ("steps", X, np.zeros((B, T, 5)), {}, DataError, "y does not fit the outputs, expected numbers (batch, steps, 2) or a list of one array per sequence, got (5,) per step."),
     "6 fewer labels": ("ctc", X, LABELS[:2], {}, DataError, "x and y differ in length, expected 6 sequences, got 2."),
@@ -234,7 +244,7 @@ TARGETS = {
     "8 NaN of a distribution": ("one_hot", X, changed(np.eye(K)[Y], (2, 1), np.nan), {}, DataError, "y contains NaN, expected finite numbers, got nan at sequence 2."),
     "8 None": ("fitted", X, [0, 1, None, 0, 1, 2], {}, DataError, "y contains NaN, expected finite numbers, got nan at sequence 2."),
     "8 nothing": ("fitted", X, None, {}, DataError, f"there are no targets, expected {CLASSES}, got y=None."),
-    "8 text": ("fitted", X, list("abcdef"), {}, DataTypeError, f"y holds no real numbers, expected {CLASSES}, got dtype <U1."),
+    "8 text": ("fitted", X, list("abcdef"), {}, DataTypeError, f"y holds no real numbers, expected {CLASSES}, got dtype <U1. Number names of classes: names, y = np.unique(y, return_inverse=True)."),
     "8 mixed": ("fitted", X, [0, 1, "a", [2], 1, 2], {}, DataError, f"y is not an array of numbers (…), expected {CLASSES}, got list."),
     "8 objects": ("fitted", X, [Thing()] * B, {}, DataTypeError, f"y holds objects that are not numbers, expected {CLASSES}."),
     "8 real labels": ("ctc", X, [[1], [2.5], [], [], [], []], {}, DataError, f"y[1] holds no labels, expected {LABEL_FORMS}, got dtype float64."),
@@ -250,6 +260,7 @@ TARGETS = {
     "10 a single number": ("fitted", X, 3, {}, DataError, f"y is a single number, expected {CLASSES}, got 3."),
     "10 no probability": ("one_hot", X, np.eye(K)[Y] * 1.5, {}, DataError, "y holds what is no probability, expected numbers from 0 to 1, got [0.0, 1.5, 0.0] at sequence 0."),
     "10 no answer": ("yes", X, [0, 1, 2, 0, 1, 0], {}, DataError, "y holds what is no probability, expected numbers from 0 to 1, got [2] at sequence 2."),
+    "10 one-hot for an answer": ("yes", X, np.eye(2)[Y % 2], {}, DataError, "y does not fit the outputs, expected numbers (batch, 1) or (batch), got (2,) per sequence. For one-hot targets of two classes pass y[..., 1]."),
     "10 the blank": ("ctc", X, [[1], [3, 0], [], [], [], []], {}, DataError, "y[1] holds the blank, which is no label, expected 0 to 3 but 0, the blank, got 0 at place 1."),
     "10 label too large": ("ctc", X, [[1], [3, 2, 4], [], [], [], []], {}, DataError, "y[1] holds a label out of range, expected 0 to 3 but 0, the blank, got 4 at place 2."),
     "10 label negative": ("ctc", X, [[1, -1], [], [], [], [], []], {}, DataError, "y[0] holds a label out of range, expected 0 to 3 but 0, the blank, got -1 at place 1."),
@@ -257,6 +268,7 @@ TARGETS = {
     "10 id negative": ("ids", IDS - 1, Y, {}, DataError, "token id out of range, expected 0 to 6, got -1 at sequence 2, step 0."),
     "10 id of 64 bits": ("ids", np.full((B, T), 2**64 - 1, np.uint64), Y, {}, DataError, "token id out of range, expected 0 to 6, got 18446744073709551615 at sequence 0, step 0."),
     "10 id in a Ragged": ("ids", Ragged(np.array([0, 7]), [1, 1]), [0, 1], {}, DataError, "token id out of range, expected 0 to 6, got 7 at sequence 1, step 0."),
+    "10 ids as real numbers": ("ids", IDS.astype(float), Y, {}, DataError, f"x has 2 axes, expected {FORMS}, got shape (6, 5), float64. Token ids are integers: pass x.astype(int)."),
     "10 features for ids": ("ids", X, Y, {}, DataError, "x holds 4 numbers per step, expected token ids, integers below 7, got shape (6, 5, 4)."),
     "12 weights all zero": ("fitted", X, Y, {"sample_weight": np.zeros(B)}, DataError, "all weights are zero, so nothing could be learned, expected at least one above zero."),
     "12 weight negative": ("fitted", X, Y, {"sample_weight": [1, 1, -1, 1, 1, 1]}, DataError, "sample_weight is negative, expected weights >= 0, got -1 at sequence 2."),
@@ -382,7 +394,9 @@ CALLS = {
     "19 weights": (lambda w: model_of(*(layers.LSTM(65_536, return_sequences=True) for _ in range(400))).build(F), ResourceError, "build: not enough memory, got 109,814.6 GB for 13,726,821,384,192 parameters and their gradients. Make the layers smaller."),
     "19 a text": (lambda w: tiny(hidden=65_536, batch=40, steps=10_000).fit(TEXT * 10_000), ResourceError, "fit: a batch of 400,000 steps needs 1048.9 GB, expected at most the … GB of this machine. Take a smaller batch, steps or hidden."),
     "39 train_on_batch": (lambda w: spoilt(w).train_on_batch(X, Y), DivergedError, "train_on_batch: the loss is nan, the gradient norm nan, expected finite numbers. No step was taken. Lower the learning rate of the steps before, or compile with clip=1.0."),
-    "42 no callback": (lambda w: w.new.fit(X, Y, callbacks=[print]), UsageError, "fit: callbacks[0] is no callback, expected a subclass of elman.callbacks.Callback, got <built-in function print>."),
+    "42 no callback": (lambda w: w.new.fit(X, Y, callbacks=[print]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <built-in function print>."),
+    "42 a class for a callback": (lambda w: w.new.fit(X, Y, callbacks=[callbacks.EarlyStopping]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <class 'elman.training.callbacks.stopping.EarlyStopping'>. Write EarlyStopping()."),
+    "42 no folder to save in": (lambda w: classifier().fit(X, Y, callbacks=[callbacks.ModelCheckpoint("no/m.elman")], verbose=0), SaveError, "ModelCheckpoint: the folder 'no' is not there. Create the folder first."),
     "42 a single callback": (lambda w: w.new.fit(X, Y, callbacks=callbacks.EarlyStopping()), UsageError, "fit: callbacks is a single one, expected a list. Write callbacks=[callback]."),
     "42 no folder": (lambda w: classifier().fit(X, Y, callbacks=[callbacks.CSVLogger(w.folder / "no" / "log.csv")], verbose=0), SaveError, "CSVLogger: '…/no/log.csv' cannot be written (No such file or directory)."),
     "43 not compiled": (lambda w: w.bare.fit(X, Y), UsageError, "fit: the model is not compiled. Call model.compile(optimizer, loss) first."),
@@ -403,9 +417,10 @@ CALLS = {
     "43 save a task before fit": (lambda w: tiny().save(w.folder / "text.elman"), NotFittedError, "LanguageModel.save: it is not fitted yet. Call fit first."),
     "43 add before fit": (lambda w: BinaryAdder().add(1, 2), NotFittedError, "BinaryAdder.add: it is not fitted yet. Call fit first."),
     "43 fewer features": (lambda w: w.fitted.step(X[0, :, :3]), DataError, "step: x has 3 features, expected 4 (read as batch, steps, features), got shape (1, 5, 3)."),
-    "a no layers": (lambda w: elman.Sequential([]), UsageError, "Sequential: there are no layers, expected at least one."),
+    "a no layers": (lambda w: elman.Sequential([]), UsageError, "Sequential: there are no layers, expected at least one. Give all of them at once, as a list: none can be added later."),
     "a a class for a layer": (lambda w: elman.Sequential([layers.Dense]), UsageError, "Sequential: layers[0] is no layer, expected elman.layers, got <class 'elman.layers.dense.Dense'>."),
     "a layers is one": (lambda w: elman.Sequential(layers.LSTM(3)), UsageError, "Sequential: layers is a single one, expected a list. Write Sequential([layer])."),
+    "a layers one by one": (lambda w: elman.Sequential(layers.LSTM(3), layers.Dense(1)), UsageError, "Sequential: layers are given one by one, expected a list of them. Write Sequential([first, second, ...])."),
     "a layers is a number": (lambda w: elman.Sequential(5), UsageError, "Sequential: layers is no list, expected a list, got int."),
     "a float16": (lambda w: elman.Sequential([layers.Dense(1)], dtype="float16"), UsageError, "Sequential: dtype is not accepted, expected float32 or float64, got 'float16'."),
     "a dtype of no kind": (lambda w: elman.Sequential([layers.Dense(1)], dtype="foo"), UsageError, "Sequential: dtype is not accepted, expected float32 or float64, got 'foo'."),
@@ -414,6 +429,9 @@ CALLS = {
     "a two of a name": (lambda w: elman.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")]), UsageError, "model: two layers are named 'a'. Give each its own name."),
     "a no loss": (lambda w: w.bare.compile("adam"), UsageError, f"compile: there is no loss, expected one of {sorted(LOSSES)}."),
     "a unknown loss": (lambda w: w.bare.compile("adam", "hinge"), UsageError, f"compile: there is no such loss, expected one of {sorted(LOSSES)} or an object, got 'hinge'."),
+    "a loss misspelt": (lambda w: w.bare.compile("adam", "crossentropy"), UsageError, f"compile: there is no such loss, expected one of {sorted(LOSSES)} or an object, got 'crossentropy'. Did you mean 'cross_entropy'?"),
+    "a class for a loss": (lambda w: w.bare.compile("adam", losses.Huber), UsageError, f"compile: there is no such loss, expected one of {sorted(LOSSES)} or an object, got <class 'elman.ops.losses.distances.Huber'>, a class; write Huber()."),
+    "a class for an optimizer": (lambda w: w.bare.compile(Adam, "mse"), UsageError, f"compile: there is no such optimizer, expected one of {sorted(OPTIMIZERS)} or an object, got <class 'elman.training.optimizers.adam.Adam'>, a class; write Adam()."),
     "a unknown optimizer": (lambda w: w.bare.compile("lion", "mse"), UsageError, f"compile: there is no such optimizer, expected one of {sorted(OPTIMIZERS)} or an object, got 'lion'."),
     "a optimizer and loss swapped": (lambda w: w.bare.compile("cross_entropy", "adam"), UsageError, "compile: optimizer and loss stand in each other's place. Write compile('adam', 'cross_entropy')."),
     "a unknown metric": (lambda w: w.bare.compile("adam", "mse", ["auc"]), UsageError, f"compile: there is no such metric, expected one of {sorted(METRICS)} or an object, got 'auc'."),
@@ -441,6 +459,9 @@ CALLS = {
     "a weights of another model": (lambda w: w.fitted.set_weights(w.steps.get_weights()), UsageError, "set_weights: the number of arrays is wrong, expected 6: ['gru.weight_ih', 'gru.weight_hh', 'gru.bias', 'gru.bias_hn', 'dense.weight', 'dense.bias'], got 5."),
     "a weights of another shape": (lambda w: w.fitted.set_weights({**w.fitted.named_weights(), "dense.bias": np.zeros(9)}), UsageError, "set_weights: the weights do not fit: 'dense.bias' has shape (9,), not (3,)."),
     "a weights NaN": (lambda w: w.fitted.set_weights([weight * np.nan for weight in w.fitted.get_weights()]), UsageError, "set_weights: the weights do not fit: 'gru.weight_ih' holds nan, which is not finite in float32; …; 'dense.bias' holds nan, which is not finite in float32."),
+    "a weights of a file": (lambda w: w.fitted.load_weights(w.folder / "kept.elman"), UsageError, "load_weights: weights is no mapping, expected {name: array}, got PosixPath. A file is read by elman.load(path)."),
+    "a no such file": (lambda w: elman.load("no/such.elman"), MissingFileError, "model file 'no/such.elman': there is no such file."),
+    "a file for a text": (lambda w: tiny().fit(str(w.folder / "kept.elman")), UsageError, "text: '…/kept.elman' is the name of a file, not its contents. Read it first: Path(name).read_text(encoding='utf-8')."),
     "a threads": (lambda w: elman.set_threads(0), UsageError, "set_threads: the number of threads is out of range, expected an integer from 1 to 1024, got 0."),
     "a sample length": (lambda w: w.text.sample(-1), UsageError, "sample: length is out of range, expected an integer >= 0, got -1."),
     "a sample length broken": (lambda w: w.text.sample(2.5), UsageError, "sample: length is out of range, expected an integer >= 0, got 2.5."),

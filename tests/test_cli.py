@@ -203,7 +203,7 @@ def test_a_model_that_cannot_be_saved_is_told_with_what_its_file_holds(text_file
 def test_debug_shows_the_traceback(tmp_path, capsys):
     assert main(["info", str(tmp_path / "none"), "--debug"]) == 2
     err = capsys.readouterr().err
-    assert "Traceback" in err and "UsageError" in err
+    assert "Traceback" in err and "MissingFileError" in err
 
 
 def test_an_error_of_ours_is_called_one(trained, monkeypatch, capsys):

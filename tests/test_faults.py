@@ -38,6 +38,7 @@ BUILTINS = {
     errors.DataError: (ValueError, 3),
     errors.DataTypeError: (TypeError, 3),
     errors.UsageError: (ValueError, 2),
+    errors.MissingFileError: (FileNotFoundError, 2),
     errors.NotFittedError: (ValueError, 2),
     errors.ResourceError: (MemoryError, 6),
     errors.SaveError: (OSError, 6),
@@ -256,6 +257,28 @@ def test_numbers_of_every_kind_become_the_dtype(dtype):
 def test_objects_that_are_numbers():
     x = [[[Decimal("0.5"), Fraction(1, 4), 3, np.float32(2)]]]
     np.testing.assert_array_equal(as_ragged(x, where="fit", dtype="float32")[0].values, [[0.5, 0.25, 3, 2]])
+
+
+def test_arrays_of_arrays_are_lists(world):
+    """As older data sets come: an object array that holds sequences of several lengths."""
+    parts, y = [X[0], X[1, :2], X[2, :4]], [STEPS[0], STEPS[1, :2], STEPS[2, :4]]
+
+    def held(arrays):
+        array = np.empty(len(arrays), object)
+        array[:] = arrays
+        return array
+
+    for got, expected in zip(world.steps.predict(held(parts)), world.steps.predict(parts), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert world.steps.evaluate(held(parts), held(y)) == world.steps.evaluate(parts, y)
+    ids = held([[1, 2, 3], [4], [5, 6]])
+    np.testing.assert_array_equal(world.ids.predict(ids), world.ids.predict(list(ids)))
+
+
+@pytest.mark.parametrize("name", ["fit", "evaluate", "gradients", "train_on_batch", "predict"])
+def test_an_argument_that_is_not_there_is_refused_in_the_name_of_the_call(untouched, name):
+    with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'weights'"):
+        DOORS[name](untouched.fitted, X, Y, weights=Y)
 
 
 # --- 18: an array that changes under training -----------------------------------------------------------------------

@@ -91,8 +91,24 @@ def test_every_public_name_is_there_and_others_are_not():
     assert len(set(elman.__all__)) == len(elman.__all__)
     assert all(getattr(elman, name) is not None for name in elman.__all__)
     assert set(elman.__all__) <= set(dir(elman))
-    with pytest.raises(AttributeError, match="module 'elman' has no attribute 'LTSM'"):
+    with pytest.raises(AttributeError, match=r"module 'elman' has no attribute 'LTSM'$"):
         elman.LTSM  # noqa: B018
+    for name, home in (("LSTM", "layers"), ("EarlyStopping", "callbacks"), ("Cosine", "losses")):
+        with pytest.raises(
+            AttributeError, match=f"module 'elman' has no attribute '{name}'; it is elman.{home}.{name}"
+        ):
+            getattr(elman, name)
+
+
+@pytest.mark.parametrize("door", ["callbacks", "losses", "metrics", "optimizers", "schedules"])
+def test_the_doors_can_be_imported_from(door):
+    script = (
+        f"import json; from elman.{door} import *; import elman, elman.{door} as door\n"
+        "print(json.dumps([door is getattr(elman, door.__name__.split('.')[-1]), sorted(door.__all__)]))"
+    )
+    same, names = run(script)
+    assert same and names == sorted(getattr(elman, door).__all__)
+    assert all(getattr(getattr(elman, door), name) is not None for name in names)
 
 
 EACH_MODULE = """

@@ -93,7 +93,12 @@ def __getattr__(name: str) -> Any:
     try:
         module, attribute = _PUBLIC[name]
     except KeyError:
-        raise AttributeError(f"module 'elman' has no attribute {name!r}") from None
+        wrong = f"module 'elman' has no attribute {name!r}"
+        if name[0].isupper():  # a class; modules of the package itself ask for others, while they are imported
+            homes = ("layers", "losses", "metrics", "optimizers", "schedules", "callbacks")
+            home = next((home for home in homes if name in __getattr__(home).__all__), None)
+            wrong += f"; it is elman.{home}.{name}" if home else ""
+        raise AttributeError(wrong) from None
     found = importlib.import_module(module)
     value = found if attribute is None else getattr(found, attribute)
     globals()[name] = value  # the next look finds it without this function

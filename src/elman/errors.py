@@ -19,6 +19,7 @@ __all__ = [
     "DivergedError",
     "ElmanError",
     "Interrupted",
+    "MissingFileError",
     "ModelFileError",
     "NotFittedError",
     "NotNeededError",
@@ -39,6 +40,10 @@ class UsageError(ElmanError, ValueError):
     """An argument or a combination of arguments that cannot be used."""
 
     exit_code = 2
+
+
+class MissingFileError(UsageError, FileNotFoundError):
+    """A file was named that is not there."""
 
 
 class NotFittedError(ElmanError, ValueError, AttributeError):

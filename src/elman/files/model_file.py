@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from elman.errors import DataTypeError, ModelFileError, SaveError, UsageError, say
+from elman.errors import DataTypeError, MissingFileError, ModelFileError, SaveError, UsageError, say
 from elman.files.durable import write_atomic
 from elman.files.format import TensorInfo, container, little_endian, read_array, read_layout
 from elman.files.plain import listed, not_plain, quoted, strict_json
@@ -254,7 +254,7 @@ def _open_regular(path: str | os.PathLike[str], *, where: str) -> int:
                 return fd
             os.close(fd)
     except FileNotFoundError as error:
-        raise UsageError(say(where, "there is no such file")) from error
+        raise MissingFileError(say(where, "there is no such file")) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UsageError(say(where, "file name too long")) from error

@@ -144,6 +144,7 @@ def read_data(
     class_weight: Mapping[int, float] | None = None,
     lengths: ArrayLike | None = None,
     pad_value: float | None = None,
+    **others: Any,
 ) -> Data:
     """Check input, targets and weights; the model is not changed.
 
@@ -157,11 +158,15 @@ def read_data(
         class_weight: class -> weight.
         lengths: (B,) how many steps count, if x is padded.
         pad_value: what stands past the end, if x is padded; targets per step are cut like x.
+        others: none; they are let in to be refused in the name of the caller.
 
     Raises:
+        TypeError: if there are others.
         DataError, DataTypeError: if the data is not accepted.
         UsageError: if the layers do not fit the data.
     """
+    if others:
+        raise TypeError(f"{where}() got an unexpected keyword argument {next(iter(others))!r}")
     batch, _ = read_input(model, x, where=where, lengths=lengths, pad_value=pad_value, like=like)
     ids = batch.features is None
     size = model.input_size if like is None else like.input_size
@@ -241,9 +246,9 @@ def checked_state(
 def _state_array(part: Any, name: str, dtype: np.dtype[Any], where: str) -> Array:
     """Give one array of a state in the model's dtype."""
     # What the step before gave: sampling asks twice per layer and character.
-    flags = part.flags if type(part) is np.ndarray and part.dtype == dtype else None
-    if flags is not None and flags.c_contiguous and flags.aligned and np.isfinite(part).all():
-        return part
+    ready = type(part) is np.ndarray and part.dtype == dtype and part.flags.c_contiguous and part.flags.aligned
+    if ready and np.isfinite(part).all():
+        return part  # type: ignore[no-any-return]
     refuse_masked(part, where, name)
     try:
         array = np.asarray(part)
@@ -253,7 +258,7 @@ def _state_array(part: Any, name: str, dtype: np.dtype[Any], where: str) -> Arra
         got = f"dtype {array.dtype}"
         raise DataTypeError(say(where, f"{name} holds no real numbers", expected="arrays of numbers", got=got))
     with np.errstate(over="ignore"):
-        converted = np.require(array, dtype, ["C", "A"])
+        converted: Array = np.require(array, dtype, ["C", "A"])
     finite = np.isfinite(converted)
     if not finite.all():
         wrong = f"{name} is not finite in {dtype}"

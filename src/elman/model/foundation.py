@@ -38,7 +38,12 @@ Array = NDArray[Any]
 class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
 
-    def __init__(self, layers: Sequence[Layer], *, dtype: DTypeLike = "float32", name: str = "sequential") -> None:
+    def __init__(
+        self, layers: Sequence[Layer] = (), *more: Layer, dtype: DTypeLike = "float32", name: str = "sequential"
+    ) -> None:
+        if more:
+            cure = "Write Sequential([first, second, ...])"
+            raise UsageError(say("Sequential", "layers are given one by one", expected="a list of them", cure=cure))
         if isinstance(layers, Layer):
             cure = "Write Sequential([layer])"
             raise UsageError(say("Sequential", "layers is a single one", expected="a list", cure=cure))
@@ -51,7 +56,8 @@ class Foundation:
                     say("Sequential", f"layers[{index}] is no layer", expected="elman.layers", got=repr(layer))
                 )
         if not self.layers:
-            raise UsageError(say("Sequential", "there are no layers", expected="at least one"))
+            cure = "Give all of them at once, as a list: none can be added later"
+            raise UsageError(say("Sequential", "there are no layers", expected="at least one", cure=cure))
         self.dtype, self.name = _checked_dtype(dtype), name
         name_layers(self.layers)
         self.input_size: int | None = None
@@ -297,6 +303,10 @@ class Foundation:
             UsageError: listing everything that does not fit; the model is as it was.
             NotFittedError: if the input size is not known yet.
         """
+        if not isinstance(weights, Mapping):
+            cure = "A file is read by elman.load(path)"
+            got = type(weights).__name__
+            raise UsageError(say("load_weights", "weights is no mapping", expected="{name: array}", got=got, cure=cure))
         if self._parameters is not None:
             return self._parameters.set(weights, where="load_weights", allow_nonfinite=True)
         shapes = self.weight_shapes()

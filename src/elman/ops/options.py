@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from elman.errors import UsageError, say
 
-__all__ = ["Named", "checked_number", "find"]
+__all__ = ["Named", "checked_number", "find", "unknown"]
 
 
 class Named:
@@ -54,17 +54,33 @@ def find(given: object, kinds: Mapping[str, type[T]], base: type[T], *, what: st
         return given
     options = dict(given) if isinstance(given, Mapping) else {"type": given}
     name = options.pop("type", None)
-    kind = kinds.get(name) if isinstance(name, str) else None
+    kind = kinds.get(name.lower()) if isinstance(name, str) else None
     if kind is None:
-        expected = f"one of {sorted(kinds)} or an object"
-        shown = f"{given!r}, a class; write {given.__name__}()" if isinstance(given, type) else repr(given)
-        raise UsageError(say("compile", f"there is no such {what}", expected=expected, got=shown))
+        raise unknown(given, kinds, what=what)
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(str(option) for option in options if option not in known)
-    if unknown:
+    odd = sorted(str(option) for option in options if option not in known)
+    if odd:
         expected = ", ".join(known) or "none"
-        raise UsageError(say(f"{what} '{name}'", "there is no such option", expected=expected, got=", ".join(unknown)))
+        raise UsageError(say(f"{what} '{name}'", "there is no such option", expected=expected, got=", ".join(odd)))
     return kind(**options)
+
+
+def unknown(given: object, kinds: Iterable[str], *, what: str) -> UsageError:
+    """Give the error that says that there is no such thing, and which one may have been meant.
+
+    Args:
+        given: what came in place of a name, a config or an object.
+        kinds: names that there are.
+        what: these are, such as "loss".
+    """
+    import difflib  # costs 4 ms, for who has made a mistake only
+
+    names = sorted(kinds)
+    close = difflib.get_close_matches(given.lower(), names, 1, cutoff=0.75) if isinstance(given, str) else []
+    shown = f"{given!r}, a class; write {given.__name__}()" if isinstance(given, type) else repr(given)
+    cure = f"Did you mean '{close[0]}'?" if close else None
+    expected = f"one of {names} or an object"
+    return UsageError(say("compile", f"there is no such {what}", expected=expected, got=shown, cure=cure))
 
 
 def checked_number(

@@ -74,6 +74,8 @@ def as_ragged(
         [[3.0, 4.0], [5.0, 6.0]]
     """
     restore: Restore
+    if isinstance(x, np.ndarray) and x.dtype.kind == "O" and x.ndim == 1:
+        x = list(x)  # an array of arrays of several lengths, as older data sets come
     if isinstance(x, Ragged) and lengths is None and pad_value is None:
         shape, raw, restore = repr(x), x, _keep
     elif isinstance(x, list | tuple | Ragged):
@@ -86,7 +88,7 @@ def as_ragged(
     else:
         array = _array(x, where, "x")
         shape = f"shape {array.shape}"
-        _check_axes(array, where)
+        _check_axes(array, where, wants_ids=vocab_size is not None and features is None)
         raw = dense_to_ragged(array, lengths, pad_value=pad_value, where=where)
         restore = _padded_to(array.shape[1], raw)
     if len(raw) == 0:
@@ -175,12 +177,14 @@ def _arrays(x: Any, where: str) -> list[Array]:
     return [_array(sequence, where, f"x[{index}]") for index, sequence in enumerate(x)]
 
 
-def _check_axes(array: Array, where: str) -> None:
+def _check_axes(array: Array, where: str, *, wants_ids: bool) -> None:
     if array.ndim == 3 or (array.ndim == 2 and array.dtype.kind in "iu"):
         return
     cure = None
     if array.ndim == 2:
         cure = "For one feature per step pass x[:, :, None]; for one sequence pass x[None]."
+        if wants_ids:
+            cure = "Token ids are integers: pass x.astype(int)."
     raise DataError(
         say(where, f"x has {array.ndim} axes", expected=_FORMS, got=f"shape {array.shape}, {array.dtype}", cure=cure)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -329,6 +330,10 @@ class _Figures(Callback):
 def _joined(text: Any) -> str:
     """Return the text that a string or a list of strings is."""
     if isinstance(text, str):
+        # A title of one line may be a text; one that names a file has been taken for its contents.
+        if len(text) < 1000 and os.path.isfile(text):
+            wrong = f"{text!r} is the name of a file, not its contents"
+            raise UsageError(say("text", wrong, cure="Read it first: Path(name).read_text(encoding='utf-8')"))
         return text
     parts = (
         list(text) if isinstance(text, Sequence | np.ndarray) and not isinstance(text, bytes | bytearray) else [text]

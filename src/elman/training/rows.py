@@ -51,6 +51,8 @@ class RowReader:
             return y.values
         if self.per_step and isinstance(y, list | tuple):
             return self._join([self.numbers(part, f"{self.name}[{index}]") for index, part in enumerate(y)])
+        if self.per_step and isinstance(y, np.ndarray) and y.dtype.kind == "O" and y.ndim == 1:
+            return self.read(list(y))  # an array of arrays of several lengths
         array = self.numbers(y, self.name)
         if array.ndim == 0:
             self.refuse(f"{self.name} is a single number", got=array.item())
@@ -65,7 +67,13 @@ class RowReader:
         steps = int(self.x.lengths.max()) if self.padded is None else self.padded
         if array.shape[1] != steps:
             got = f"{array.shape[1]} (shape {array.shape})"
-            self.refuse(f"x and {self.name} differ in steps", expected=f"{steps} steps", got=got)
+            cure = "For one target per sequence leave return_sequences=False on the last recurrent layer"
+            self.refuse(
+                f"x and {self.name} differ in steps",
+                expected=f"{steps} steps",
+                got=got,
+                cure=cure if array.ndim == 2 and self.name == "y" else None,
+            )
         if self.x.uniform == steps:
             return array.reshape(n_sequences * steps, *array.shape[2:])
         # What stands past the ends of the sequences does not count.
@@ -110,7 +118,9 @@ class RowReader:
             self.refuse(f"{name} is not an array of numbers ({error})", got=type(y).__name__)
         if array.dtype.kind not in "fiub":
             wrong = "Complex data not supported" if array.dtype.kind == "c" else f"{name} holds no real numbers"
-            raise DataTypeError(say(self.where, wrong, expected=self.expected, got=f"dtype {array.dtype}"))
+            named = array.dtype.kind in "UST" and name == "y"
+            cure = "Number names of classes: names, y = np.unique(y, return_inverse=True)" if named else None
+            raise DataTypeError(say(self.where, wrong, expected=self.expected, got=f"dtype {array.dtype}", cure=cure))
         return array.astype(np.int64) if array.dtype.kind == "b" else array
 
     def at(self, row: int) -> str:

@@ -107,8 +107,11 @@ def as_target(y: Any, *, x: Ragged, form: TargetForm, where: str, padded: int | 
         rows = rows[:, None]
     if rows.ndim != 2 or rows.shape[1] != form.n_outputs:
         got = f"{rows.shape[1:] or 'one number'} per {'step' if form.per_step else 'sequence'}"
-        class_numbers = rows.ndim == 1 and rows.dtype.kind in "iu"
-        cure = f"For class numbers use loss='{CrossEntropy.name}'" if class_numbers else None
+        cure = None
+        if rows.ndim == 1 and rows.dtype.kind in "iu":
+            cure = f"For class numbers use loss='{CrossEntropy.name}'"
+        elif form.targets == "binary" and rows.shape[1:] == (2,):
+            cure = "For one-hot targets of two classes pass y[..., 1]"
         reader.refuse("y does not fit the outputs", got=got, cure=cure)
     if rows.dtype.kind == "f":
         reader.check_finite(rows)

@@ -166,6 +166,8 @@ def check_callbacks(callbacks: Sequence[Callback] | None) -> tuple[Callback, ...
     given = tuple(callbacks or ())
     for index, callback in enumerate(given):
         if not isinstance(callback, Callback):
-            expected = "a subclass of elman.callbacks.Callback"
-            raise UsageError(say("fit", f"callbacks[{index}] is no callback", expected=expected, got=repr(callback)))
+            expected = "an object of a subclass of elman.callbacks.Callback"
+            cure = f"Write {callback.__name__}()" if isinstance(callback, type) else None
+            wrong = f"callbacks[{index}] is no callback"
+            raise UsageError(say("fit", wrong, expected=expected, got=repr(callback), cure=cure))
     return given

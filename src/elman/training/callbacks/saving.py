@@ -85,6 +85,13 @@ class ModelCheckpoint(Monitor):
         self._epoch = self._batches = 0
         self._last: dict[str, float] = {}
 
+    def on_train_begin(self, logs: Logs) -> None:
+        """Refuse a folder that is not there, before an epoch is spent."""
+        folder = os.path.dirname(self.filepath)
+        if folder and "{" not in folder and not os.path.isdir(folder):
+            wrong = f"the folder {folder!r} is not there"
+            raise SaveError(say(type(self).__name__, wrong, cure="Create the folder first"))
+
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Keep the number for the names of files."""
         self._epoch = epoch

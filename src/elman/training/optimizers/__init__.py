@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elman.errors import UsageError, say
+from elman.ops.options import unknown
 from elman.training.optimizers.adam import Adam, AdamW, NAdam
 from elman.training.optimizers.adaptive import Adagrad, RMSprop
 from elman.training.optimizers.base import Optimizer, Rate
@@ -58,8 +59,7 @@ def get(optimizer: str | Mapping[str, Any] | Optimizer) -> Optimizer:
     kind = arguments.pop("type", None)
     known = OPTIMIZERS.get(kind.lower()) if isinstance(kind, str) else None
     if known is None:
-        expected = f"one of {sorted(OPTIMIZERS)} or an object"
-        raise UsageError(say("compile", "there is no such optimizer", expected=expected, got=repr(kind)))
+        raise unknown(kind, OPTIMIZERS, what="optimizer")
     try:
         return known(**arguments)
     except TypeError as error:
