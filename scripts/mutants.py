@@ -49,6 +49,13 @@ CLASSICS = (
     "store gates f, i for i, f",
 )
 
+#: In C++ only, numbered after the classics; `grep ELMAN_MUTANT` finds them.
+NATIVE_OPTIONS = (
+    "forget recurrent dropout's mask on the way back",
+    "lose what zoneout hands to the old cell state",
+    "drop the mean from layer norm's gradient",
+)
+
 REFERENCE, BASE, LSTM, GRU = "ops/reference.py", "cells/base.py", "cells/lstm.py", "cells/gru.py"
 RECURRENT, BIDIRECTIONAL = "layers/recurrent.py", "layers/bidirectional.py"
 LOOP, CTC = "training/run.py", "ops/ctc_reference.py"
@@ -250,7 +257,7 @@ def mutants(control: Path, workshop: Path) -> Iterator[tuple[str, str, Path]]:
     copies = [patched(control, workshop / f"python{k}", mutant) for k, mutant in enumerate(python)]
     for mutant, copy in zip(python, copies, strict=True):
         yield mutant.where, mutant.name, copy
-    for number, name in enumerate(CLASSICS, start=1):
+    for number, name in enumerate((*CLASSICS, *NATIVE_OPTIONS), start=1):
         yield "C++", name, install(workshop / f"native{number}", workshop / "build", mutant=number)
 
 

@@ -192,7 +192,11 @@ struct BackwardPass : Walk<T> {
             });
         if (stay_c)
             each_vector<T>(hidden, [=](long j, long n) {
+#if ELMAN_MUTANT == 8
+                store_part(d_c + j, load_part(d_c + j, n) + T(0) * load_part(c_stays + j, n), n);
+#else
                 store_part(d_c + j, load_part(d_c + j, n) + load_part(c_stays + j, n), n);
+#endif
             });
     }
 
@@ -200,7 +204,11 @@ struct BackwardPass : Walk<T> {
     void unmask(long i, const T* from, const T* base, T* to) const {
         const T* const factors = v.h_mask + this->sequence(i) * state;
         each_vector<T>(state, [=](long j, long n) {
+#if ELMAN_MUTANT == 7
+            const Vec<T> part = load_part(from + j, n) + T(0) * load_part(factors + j, n);
+#else
             const Vec<T> part = load_part(from + j, n) * load_part(factors + j, n);
+#endif
             store_part(to + j, base ? load_part(base + j, n) + part : part, n);
         });
     }

@@ -54,7 +54,11 @@ ELMAN_INLINE void normalise_backward(const Constants<T>& k, T* d, const T* norma
         sum += load(d + j);
         along = fma(load(d + j), load(normal + j), along);
     }
+#if ELMAN_MUTANT == 9
+    const T mean = T(0) * sum_of<T>(sum), slope = sum_of<T>(along) / count;
+#else
     const T mean = sum_of<T>(sum) / count, slope = sum_of<T>(along) / count;
+#endif
     for (long j = 0; j < blocks * k.width; j += lanes)
         store(d + j, (load(d + j) - mean - load(normal + j) * slope) * scale);
 }
