@@ -473,3 +473,21 @@ def test_layers_below_the_first_parameters_are_not_taken_back(rng, monkeypatch):
     model.compile("sgd", "mse")
     model.fit(rng.standard_normal((4, 5, 2)), rng.standard_normal((4, 2)), epochs=1, verbose=0)
     assert asked == [("Dropout", True), ("Dense", True), ("LSTM", False)]
+
+
+def test_a_step_of_training_drops_and_so_do_gradients_if_asked(rng):
+    x, y = rng.standard_normal((6, 7, 3)), rng.standard_normal((6, 1))
+    model = elman.Sequential([layers.GRU(8, recurrent_dropout=0.5), layers.Dropout(0.5), layers.Dense(1)])
+    model.compile(elman.optimizers.SGD(1e-30), "mse")  # the weights stay as they are
+
+    def seeded(seed):
+        return np.random.default_rng(seed)
+
+    losses = [model.train_on_batch(x, y) for _ in range(3)]
+    assert len(set(losses)) == 3
+    whole = model.evaluate(x, y)
+    assert whole not in losses
+    assert model.gradients(x, y)[0] == model.gradients(x, y)[0] == whole
+    assert model.gradients(x, y, rng=5)[0] == model.gradients(x, y, rng=5)[0] == model.train_on_batch(x, y, rng=5)
+    draws = seeded(5)
+    assert model.train_on_batch(x, y, rng=draws) != model.train_on_batch(x, y, rng=draws)

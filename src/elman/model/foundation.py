@@ -69,6 +69,7 @@ class Foundation:
         self.loss: Loss | None = None
         self._parameters: Parameters | None = None
         self._engine: Engine | None = None
+        self._draws: np.random.Generator | None = None
 
     @property
     def built(self) -> bool:

@@ -237,12 +237,14 @@ class Sequential(Prediction):
             model=self,
         )
 
-    def train_on_batch(self, x: Any, y: Any, **options: Unpack[DataOptions]) -> float:
+    def train_on_batch(self, x: Any, y: Any, *, rng: Seed = None, **options: Unpack[DataOptions]) -> float:
         """Take one step of training.
 
         Args:
             x: sequences.
             y: targets.
+            rng: draws first weights and what is dropped: a Generator is drawn on from call to call, a seed gives the
+                same at every call; None draws anew.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
@@ -254,9 +256,13 @@ class Sequential(Prediction):
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
         if not self.built:
-            self._build(data.input_size, data.ids, spawn(None).init)
+            self._build(data.input_size, data.ids, spawn(rng).init)
         engine = self._engine_for("train_on_batch")
-        loss, _, _ = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), want_state=False)
+        if rng is None and self._draws is None:
+            self._draws = spawn(None).dropout  # kept, as making one costs more than a small step
+        draws = self._draws if rng is None else rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
+        batch = Batch(data.x, data.target, data.weights, True)
+        loss, _, _ = engine.loss_and_gradients(batch, rng=draws, want_state=False)
         norm = clip_global_norm(self.parameters, math.inf if self.clip is None else self.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             wrong = f"the loss is {loss:.6g}, the gradient norm {norm:.6g}"
@@ -268,14 +274,24 @@ class Sequential(Prediction):
         return loss
 
     def gradients(
-        self, x: Any, y: Any, *, state: State | None = None, **options: Unpack[DataOptions]
+        self,
+        x: Any,
+        y: Any,
+        *,
+        state: State | None = None,
+        rng: Seed = None,
+        **options: Unpack[DataOptions],
     ) -> tuple[float, dict[str, Array], State]:
         """Compute the loss and its gradient, for a training loop of your own.
+
+        What comes back are copies; an optimizer's `step(model.parameters)` works on the gradients that the model
+        holds, of which `model.parameters.named_grads()` gives views. `compile(clip=)` is left to your loop, too.
 
         Args:
             x: sequences.
             y: targets.
             state: where every layer begins; zeros if None.
+            rng: a seed or Generator that draws what training drops; None drops nothing.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
@@ -290,5 +306,7 @@ class Sequential(Prediction):
         data = read_data(self, x, y, where="gradients", **options)
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
-        loss, _, last = engine.loss_and_gradients(Batch(data.x, data.target, data.weights, True), state=state)
+        draws = rng if rng is None or isinstance(rng, np.random.Generator) else spawn(rng).dropout
+        batch = Batch(data.x, data.target, data.weights, True)
+        loss, _, last = engine.loss_and_gradients(batch, state=state, rng=draws)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
