@@ -457,3 +457,13 @@ class TestSeeds:
     def test_what_is_no_seed_is_named(self, bad):
         with pytest.raises(UsageError, match="random_state: this is no seed"):
             spawn(bad, where="random_state")
+
+
+def test_what_takes_long_says_how_far_it_is(capsys, monkeypatch):
+    ticks = iter(range(0, 100, 3))  # every look at the clock is three seconds later
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(ticks))
+    assert list(progress.watch("abcd", total=4, what="predict")) == list("abcd")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["predict    0 %  12.0 s left", "predict   50 %  9.0 s left"]
+    assert list(progress.watch("abcd", total=4, what="predict", verbose=0)) == list("abcd")
+    assert capsys.readouterr().err == ""

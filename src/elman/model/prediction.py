@@ -12,7 +12,7 @@ from elman.layers import check_carry
 from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
 from elman.ragged import Ragged
-from elman.training import loop
+from elman.training import loop, progress
 from elman.training.batches import part_of
 from elman.training.checks import check_count
 
@@ -32,6 +32,7 @@ class Prediction(Foundation):
         *,
         batch_size: int | None = None,
         return_dict: bool = False,
+        verbose: progress.Verbose = "auto",
         **options: Unpack[DataOptions],
     ) -> float | list[float] | dict[str, float]:
         """Compute the mean loss over all targets.
@@ -41,6 +42,7 @@ class Prediction(Foundation):
             y: targets.
             batch_size: sequences at once; chosen for speed if None.
             return_dict: whether figures come by name.
+            verbose: 0 silent; else what takes long shows how far it is.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
         Returns:
@@ -52,25 +54,29 @@ class Prediction(Foundation):
         """
         self._compiled("evaluate")
         self._engine_for("evaluate")
+        progress.check_verbose(verbose, "evaluate")
         data = read_data(self, x, y, where="evaluate", **options)
-        figures = self.evaluate_batches(data.batches(batch_size))
+        figures = self.evaluate_batches(data.batches(batch_size), verbose=verbose)
         del figures["weight"]
         if return_dict:
             return figures
         return figures["loss"] if len(figures) == 1 else list(figures.values())
 
-    def evaluate_batches(self, batches: loop.Batches) -> dict[str, float]:
+    def evaluate_batches(self, batches: loop.Batches, *, verbose: progress.Verbose = "auto") -> dict[str, float]:
         """Compute the mean loss over ready batches, carrying the state where they do.
 
         Args:
             batches: gone through once.
+            verbose: as in `evaluate`.
 
         Returns:
             "loss", "weight" (the sum of the weights of all targets) and the metrics.
         """
         self._compiled("evaluate")
         self._check_batches(batches, "evaluate")
-        return loop.evaluate(self._engine_for("evaluate"), batches, metrics=self.metrics)
+        shown = progress.watch(batches, total=len(batches), what="evaluate", verbose=verbose)
+        carries = batches.carries_state
+        return loop.evaluate(self._engine_for("evaluate"), shown, metrics=self.metrics, carries_state=carries)
 
     def _check_batches(self, batches: loop.Batches, where: str) -> None:
         """Refuse what is no batches, and batches that carry a state through layers that cannot."""
@@ -91,6 +97,7 @@ class Prediction(Foundation):
         return_state: bool = False,
         lengths: ArrayLike | None = None,
         pad_value: float | None = None,
+        verbose: progress.Verbose = "auto",
     ) -> Any:
         """Give what the last layer gives.
 
@@ -101,6 +108,7 @@ class Prediction(Foundation):
             return_state: whether the last state is wanted as well.
             lengths: as in `fit`.
             pad_value: as in `fit`.
+            verbose: as in `evaluate`.
 
         Returns:
             One output per step in the form of x (array, list or Ragged), or an array (batch, outputs);
@@ -111,6 +119,7 @@ class Prediction(Foundation):
             DataError: if x does not fit.
         """
         engine = self._engine_for("predict")
+        progress.check_verbose(verbose, "predict")
         batch, restore = read_input(self, x, where="predict", lengths=lengths, pad_value=pad_value)
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(batch), dtype=self.dtype, where="predict")
@@ -119,7 +128,8 @@ class Prediction(Foundation):
         size = at_once(batch) if batch_size is None else int(batch_size)
         outs: list[Any] = []
         lasts: list[State] = []
-        for start in range(0, len(batch), size):
+        starts = range(0, len(batch), size)
+        for start in progress.watch(starts, total=len(starts), what="predict", verbose=verbose):
             stop = min(start + size, len(batch))
             begin = None if state is None else tuple(tuple(part[start:stop] for part in parts) for parts in state)
             out, last = engine.forward(part_of(batch, start, stop), state=begin)

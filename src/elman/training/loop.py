@@ -137,6 +137,7 @@ def evaluate(
     *,
     metrics: Sequence[Measure] = (),
     stopped: Callable[[], bool] | None = None,
+    carries_state: bool | None = None,
 ) -> dict[str, float]:
     """Compute the mean loss over all targets, with the state carried where batches carry it.
 
@@ -145,11 +146,12 @@ def evaluate(
         batches: gone through once.
         metrics: figures to gather beside the loss, from `elman.metrics.get`.
         stopped: asked after each batch; the figures so far are returned once it says yes.
+        carries_state: whether batches go on from each other; what they say themselves if None.
 
     Returns:
         "loss", "weight" (Σ w: the number of targets, where none has a weight) and the metrics.
     """
-    carries = getattr(batches, "carries_state", True)
+    carries = getattr(batches, "carries_state", True) if carries_state is None else carries_state
     meter = Meter(metrics) if metrics else None
     loss_sum = weight_sum = 0.0
     state: State | None = None

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from elman.errors import UsageError, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-__all__ = ["Progress", "Verbose", "make"]
+__all__ = ["Progress", "Verbose", "check_verbose", "make", "watch"]
+
+T = TypeVar("T")
 
 # Figures that four places after the point would not show as they are.
 _FORMATS = {"learning_rate": ".3g", "skipped": ".0f", "rollbacks": ".0f"}
@@ -207,14 +209,68 @@ def make(verbose: Verbose) -> Progress:
     """
     if isinstance(verbose, Progress):
         return verbose
-    if verbose not in ("auto", 0, 1, 2):
-        raise UsageError(say("fit", "verbose is out of range", expected="'auto', 0, 1 or 2", got=repr(verbose)))
+    check_verbose(verbose, "fit")
     stream = sys.stderr
     if verbose == 0 or stream is None:
         return Progress()
     if verbose == 2:
         return Lines(stream, interval=math.inf, every_epoch=True)
     return Bar() if stream.isatty() else Lines(stream)
+
+
+def check_verbose(verbose: Verbose, where: str) -> None:
+    """Refuse what says nothing about how much to show.
+
+    Args:
+        verbose: what a user gave.
+        where: who speaks in the message.
+
+    Raises:
+        UsageError: if it is neither "auto", 0, 1 nor 2.
+    """
+    if verbose not in ("auto", 0, 1, 2):
+        raise UsageError(say(where, "verbose is out of range", expected="'auto', 0, 1 or 2", got=repr(verbose)))
+
+
+# Who waits no longer than this needs no bar.
+_PATIENCE = 2.0
+
+
+def watch(items: Iterable[T], *, total: int, what: str, verbose: Verbose = "auto") -> Iterator[T]:
+    """Give items one by one, and once they take long show how many have been worked on.
+
+    Args:
+        items: of some work that goes through them.
+        total: how many there are.
+        what: the work, for the display.
+        verbose: 0 silent; else a bar on a terminal and a line every few seconds elsewhere.
+    """
+    stream = None if verbose == 0 else sys.stderr
+    began = time.perf_counter()
+    due = began + _PATIENCE
+    bar: RichProgress | None = None
+    try:
+        for done, item in enumerate(items):
+            now = time.perf_counter()
+            if stream is not None and now >= due:
+                left = f"{duration((now - began) / max(done, 1) * (total - done))} left"
+                if stream.isatty():
+                    from rich.console import Console
+                    from rich.progress import Progress as RichProgress
+
+                    due = now + Bar.interval
+                    if bar is None:
+                        bar = RichProgress(console=Console(stderr=True), auto_refresh=False, transient=True)
+                        bar.start()
+                        task = bar.add_task(what, total=total)
+                    bar.update(task, completed=done, description=f"{what}  {left}", refresh=True)
+                else:
+                    due = now + 5.0
+                    print(f"{what}  {100 * done // total:3d} %  {left}", file=stream, flush=True)
+            yield item
+    finally:
+        if bar is not None:
+            bar.stop()
 
 
 def duration(seconds: float) -> str:
