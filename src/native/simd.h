@@ -111,7 +111,7 @@ ELMAN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
 #endif
 }
 
-// NaN in a gives b: callers that must keep NaN put it back.
+// NaN in either gives b.
 template <class T>
 ELMAN_INLINE Vec<T> max_of(Vec<T> a, Vec<T> b) {
     return a > b ? a : b;
@@ -201,14 +201,29 @@ ELMAN_INLINE Vec<T> keep_nan(Vec<T> x, Vec<T> result) {
     return x == x ? result : x;
 }
 
+// top / d for d in [1, 2], within an ULP of the division. In AVX-512 its reciprocal to 14 bits and one Newton step cost a
+// third of what a division does.
+template <class T>
+ELMAN_INLINE Vec<T> divide(Vec<T> top, Vec<T> d) {
+    return top / d;
+}
+#if defined(__AVX512F__)
+template <>
+ELMAN_INLINE Vec<float> divide<float>(Vec<float> top, Vec<float> d) {
+    const Vec<float> y = _mm512_maskz_rcp14_ps(0xffff, d);
+    return top * fma(fma(-d, y, splat(1.0f)), y, y);
+}
+#endif
+
 // e^x for x <= 0, at most 2 ULP; zero below `lowest`. The power multiplies last and exactly: an fma with it would pass
-// through a flushed denormal where the instruction set has none.
+// through a flushed denormal where the instruction set has none. NaN stays NaN here and below: max_of hands on its second
+// operand then, and all that follows does likewise.
 template <class T>
 ELMAN_INLINE Vec<T> exp_of(Vec<T> x) {
     Vec<T> power, less_one;
-    split_exp<T>(max_of<T>(x, splat(Exp<T>::lowest)), &power, &less_one);
+    split_exp<T>(max_of<T>(splat(Exp<T>::lowest), x), &power, &less_one);
     const Vec<T> e = (less_one + T(1)) * power;
-    return keep_nan<T>(x, x < Exp<T>::lowest ? Vec<T>{} : e);
+    return x < Exp<T>::lowest ? Vec<T>{} : e;
 }
 
 // 1 / (1 + e^-x), at most 4 ULP wherever the result is a normal number. Taken from e^-|x| on both sides: from tanh
@@ -216,8 +231,7 @@ ELMAN_INLINE Vec<T> exp_of(Vec<T> x) {
 template <class T>
 ELMAN_INLINE Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> e = exp_of<T>(-abs_of<T>(x));
-    const Vec<T> top = x < T(0) ? e : splat(T(1));
-    return keep_nan<T>(x, top / (e + T(1)));
+    return divide<T>(x < T(0) ? e : splat(T(1)), e + T(1));
 }
 
 // tanh x = (1 - e^-2|x|) / (1 + e^-2|x|) with e^-2|x| - 1 kept exact near zero; at most 4 ULP, odd, tanh 0 = 0.
@@ -225,9 +239,9 @@ template <class T>
 ELMAN_INLINE Vec<T> tanh_of(Vec<T> x) {
     const Vec<T> minus = abs_of<T>(x) * T(-2);
     Vec<T> power, less_one;
-    split_exp<T>(max_of<T>(minus, splat(Exp<T>::lowest)), &power, &less_one);
+    split_exp<T>(max_of<T>(splat(Exp<T>::lowest), minus), &power, &less_one);
     const Vec<T> expm1 = fma(power, less_one, power - T(1));
-    return keep_nan<T>(x, with_sign_of<T>((T(0) - expm1) / (expm1 + T(2)), x));
+    return with_sign_of<T>(divide<T>(T(0) - expm1, expm1 + T(2)), x);
 }
 
 }  // namespace ELMAN_ISA
