@@ -259,3 +259,13 @@ def cut(**options):
 def test_wrong_counts_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_buckets_of_single_sequences_come_in_random_order(rng):
+    x = Ragged(np.arange(465.0)[:, None], np.arange(1, 31))
+    batches = SequenceBatches(
+        x, np.zeros((30, 1)), batch_size=1, per_step=False, bucket_by_length=True, shuffle=np.random.default_rng(0)
+    )
+    lengths = [int(batch.x.lengths[0]) for batch in batches]
+    assert sorted(lengths) == list(range(1, 31)) != lengths
+    assert lengths != [int(batch.x.lengths[0]) for batch in batches]

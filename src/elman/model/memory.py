@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,7 @@ def walk(
                 rows = n_sequences * layer.makes_steps
 
 
+@functools.cache  # asked by every fit, and read from a file
 def machine_bytes() -> int:
     """Give the memory that this process may fill: the machine's, or what its container allows."""
     limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -109,6 +110,8 @@ class SequenceBatches:
         if self.carries_state:
             self._check_carrying()
         self._n_batches = len(self._cuts(self._order(None))) - 1
+        # Of sequences of one length: a batch of each size and length, whose lengths and offsets others share.
+        self._like: dict[tuple[int, int], Ragged] = {}
 
     def __len__(self) -> int:
         """Give the number of batches: of the epoch begun last, as under a budget an epoch may have one more."""
@@ -120,11 +123,11 @@ class SequenceBatches:
         self._n_batches = len(cuts) - 1
         if order is None:
             return self._slices(self.x, self.target, self.weights, itertools.pairwise(cuts), {})
+        if self.bucket_by_length and self.shuffle is not None:
+            order, cuts = _shuffled(order, cuts, self.shuffle)
         if self._n_batches == self.n_items:
             spans = ((place, place + 1) for place in order.tolist())
             return self._slices(self.x, self.target, self.weights, spans, {})
-        if self.bucket_by_length and self.shuffle is not None:
-            order, cuts = _shuffled(order, cuts, self.shuffle)
         return self._gathers(order, cuts)
 
     @property
@@ -172,7 +175,7 @@ class SequenceBatches:
         target: Array | Ragged,
         weights: Array | Ragged | None,
         spans: Iterable[tuple[int, int]],
-        like: dict[int, Ragged],
+        like: dict[tuple[int, int], Ragged],
     ) -> Iterator[Batch]:
         """Give the batch of the sequences in each of these spans, as views.
 
@@ -181,7 +184,7 @@ class SequenceBatches:
             target: of these.
             weights: of these.
             spans: (start, stop) of each batch.
-            like: batch size -> a batch of sequences of one length. Batches of one shape share lengths and offsets, so
+            like: batch size and length -> a batch of sequences of that length. Batches of one shape share lengths and offsets, so
                 that nothing is computed for them.
         """
         per_step, carries, values, steps = self.per_step, self.carries_state, x.values, x.uniform
@@ -189,9 +192,9 @@ class SequenceBatches:
         for start, stop in spans:
             if steps is not None:
                 first, end = start * steps, stop * steps
-                whole = like.get(stop - start)
+                whole = like.get((stop - start, steps))
                 if whole is None:
-                    whole = like[stop - start] = part_of(x, start, stop)
+                    whole = like[stop - start, steps] = part_of(x, start, stop)
                     assert whole.uniform == steps  # asked here once, for all that share it
                 part = whole.with_values(values[first:end])
             else:
@@ -204,11 +207,14 @@ class SequenceBatches:
     def _gathers(self, order: NDArray[np.int64], cuts: list[int]) -> Iterator[Batch]:
         """Give batches of sequences taken in this order, as copies."""
         x, target, weights = self.x, self.target, self.weights
-        like: dict[int, Ragged] = {}
-        ends = np.append(0, np.cumsum(x.lengths[order]))[cuts]
+        steps = x.uniform
+        if steps is None:
+            ends = np.append(0, np.cumsum(x.lengths[order]))[cuts].tolist()
+        else:
+            ends = [steps * cut for cut in cuts]
         begin, n_rows = 0, GATHER // (x.features or 1)
         while begin < len(cuts) - 1:
-            until = max(int(np.searchsorted(ends, ends[begin] + n_rows, side="right")) - 1, begin + 1)
+            until = max(bisect.bisect_right(ends, ends[begin] + n_rows) - 1, begin + 1)
             base = cuts[begin]
             indices = order[base : cuts[until]]
             part = x.select(indices)
@@ -217,7 +223,7 @@ class SequenceBatches:
                 rows = np.repeat(x.offsets[indices] - part.offsets[:-1], part.lengths)
                 rows += np.arange(part.n_steps)
             spans = [(cuts[k] - base, cuts[k + 1] - base) for k in range(begin, until)]
-            yield from self._slices(part, target[rows], None if weights is None else weights[rows], spans, like)
+            yield from self._slices(part, target[rows], None if weights is None else weights[rows], spans, self._like)
             begin = until
 
     def _check_budget(self, budget: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -13,13 +14,41 @@ __all__ = ["Seed", "Seeds", "spawn"]
 Seed = int | np.random.SeedSequence | np.random.Generator | None
 
 
-class Seeds(NamedTuple):
-    """The generators of one run; the order is fixed, so that a new kind goes to the end."""
+class Seeds:
+    """The generators of one run, each made when it is first asked for.
 
-    init: np.random.Generator
-    shuffle: np.random.Generator
-    dropout: np.random.Generator
-    sampling: np.random.Generator
+    Attributes:
+        init: for first weights.
+        shuffle: for the order of sequences.
+        dropout: for what layers drop.
+        sampling: for what is drawn from a model.
+    """
+
+    def __init__(self, sequences: Sequence[np.random.SeedSequence]) -> None:
+        self._sequences = sequences
+
+    @cached_property
+    def init(self) -> np.random.Generator:
+        """For first weights."""
+        return np.random.default_rng(self._sequences[0])
+
+    @cached_property
+    def shuffle(self) -> np.random.Generator:
+        """For the order of sequences."""
+        return np.random.default_rng(self._sequences[1])
+
+    @cached_property
+    def dropout(self) -> np.random.Generator:
+        """For what layers drop."""
+        return np.random.default_rng(self._sequences[2])
+
+    @cached_property
+    def sampling(self) -> np.random.Generator:
+        """For what is drawn from a model."""
+        return np.random.default_rng(self._sequences[3])
+
+
+_KINDS = 4  # the order above is fixed: a new kind goes to the end
 
 
 def spawn(seed: Seed, *, where: str = "rng") -> Seeds:
@@ -40,7 +69,7 @@ def spawn(seed: Seed, *, where: str = "rng") -> Seeds:
         True
     """
     if isinstance(seed, np.random.Generator):
-        return Seeds(*seed.spawn(len(Seeds._fields)))
+        return Seeds(seed.bit_generator.seed_seq.spawn(_KINDS))  # type: ignore[attr-defined]  # numpy's stubs lack it
     if isinstance(seed, bool | np.bool_) or not (
         seed is None or isinstance(seed, np.random.SeedSequence) or (isinstance(seed, int | np.integer) and seed >= 0)
     ):
@@ -57,4 +86,4 @@ def spawn(seed: Seed, *, where: str = "rng") -> Seeds:
         if isinstance(seed, np.random.SeedSequence)
         else np.random.SeedSequence(None if seed is None else int(seed))
     )
-    return Seeds(*(np.random.default_rng(child) for child in sequence.spawn(len(Seeds._fields))))
+    return Seeds(sequence.spawn(_KINDS))
