@@ -20,7 +20,7 @@ from elman import layers
 from elman.cells import GRU, LSTM, RNN, Cell
 from elman.ops import recurrence
 from elman.ops.ctc import ctc
-from elman.ops.noise import QUIET, Noise
+from elman.ops.noise import QUIET, Noise, coins, keep_mask
 from elman.ops.weights import Weights
 from elman.ops.workspace import Workspace, activate
 from elman.ragged import Ragged
@@ -28,23 +28,23 @@ from elman.ragged import Ragged
 Masks = Callable[[np.random.Generator, int, int, int, int], Noise]
 
 
-def _coin(rng: np.random.Generator, rate: float, *shape: int, scale: float = 1.0) -> np.ndarray:
-    return (rng.random(shape) < rate).astype(np.float32) * np.float32(scale)
+FLOAT = np.dtype(np.float32)
 
 
 def recurrent_dropout(rng: np.random.Generator, batch: int, n_steps: int, gates: int, hidden: int) -> Noise:
     """Draw one mask per sequence."""
-    return Noise(h_mask=_coin(rng, 0.8, batch, hidden, scale=1.25))
+    return Noise(h_mask=keep_mask(rng, 0.2, (batch, hidden), FLOAT))
 
 
 def zoneout(rng: np.random.Generator, batch: int, n_steps: int, gates: int, hidden: int) -> Noise:
-    """Draw a mask per step."""
-    return Noise(zone_h=_coin(rng, 0.1, n_steps, hidden), zone_c=_coin(rng, 0.2, n_steps, hidden))
+    """Draw a mask per step, for h and, where there is one, for c."""
+    zone_c = coins(rng, 0.2, (n_steps, hidden)).astype(FLOAT) if gates == len(LSTM().gates) else 0.0
+    return Noise(zone_h=coins(rng, 0.1, (n_steps, hidden)).astype(FLOAT), zone_c=zone_c)
 
 
 def weight_drop(rng: np.random.Generator, batch: int, n_steps: int, gates: int, hidden: int) -> Noise:
     """Draw a mask of R."""
-    return Noise(weight_mask=_coin(rng, 0.7, gates * hidden, hidden, scale=1 / 0.7))
+    return Noise(weight_mask=keep_mask(rng, 0.3, (gates * hidden, hidden), FLOAT))
 
 
 #: Plain cell -> option -> cell, and what is done at random.
@@ -86,7 +86,6 @@ def both_passes(cell: Cell, masks: Masks | None, point: grid.Point) -> tuple[Cal
     n_steps = batch * steps
     shapes = cell.param_shapes(inputs, hidden)
     weights = Weights({k: (rng.standard_normal(v) / np.sqrt(hidden)).astype(np.float32) for k, v in shapes.items()})
-    noise = QUIET if masks is None else masks(rng, batch, n_steps, cell.n_gates, hidden)
     x = Ragged(rng.standard_normal((n_steps, inputs), np.float32), np.full(batch, steps))
     dy = rng.standard_normal((n_steps, cell.state_sizes(hidden)[0]), np.float32)
     grads = {name: np.zeros_like(array) for name, array in weights.items()}
@@ -94,6 +93,7 @@ def both_passes(cell: Cell, masks: Masks | None, point: grid.Point) -> tuple[Cal
 
     def call() -> None:
         weights.clock.ticks += 1  # weights change between steps of training
+        noise = QUIET if masks is None else masks(rng, batch, n_steps, cell.n_gates, hidden)  # masks as well
         workspace.begin()
         with activate(workspace):
             _, _, tape = recurrence.forward(cell, x, weights, state=None, tape=True, noise=noise)

@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from elman.layers.base import Array, Flow, Layer, LayerConfig, State
 from elman.ops import segments
+from elman.ops.noise import coins
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
@@ -117,10 +118,8 @@ class Dropout(Layer):
 
     def _mask(self, rng: Generator, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
         """Draw zeros and 1 / (1 − rate)."""
-        # Drawn in float32 for every dtype: half the time, and one seed drops the same numbers in all of them.
-        drawn = rng.random(shape, np.float32)
         mask = current().take(shape, dtype)
-        np.multiply(drawn >= self.rate, mask.dtype.type(1 / (1 - self.rate)), out=mask)
+        np.multiply(coins(rng, 1 - self.rate, shape), mask.dtype.type(1 / (1 - self.rate)), out=mask)
         return mask
 
 

@@ -16,7 +16,7 @@ from elman.errors import UsageError, say
 from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform, orthogonal
 from elman.ops import recurrence
-from elman.ops.noise import QUIET, Noise
+from elman.ops.noise import QUIET, Noise, coins, keep_mask
 from elman.ops.recurrence import RecurrenceTape
 from elman.ragged import Ragged
 
@@ -209,7 +209,7 @@ class Recurrent(Layer):
         if features is None:
             cure = "Put Embedding before it, or Dropout after it"
             raise UsageError(say(self.title, "dropout takes numbers, not token ids", got=repr(self.dropout), cure=cure))
-        return self._keep(rng, self.dropout, (len(x), features))
+        return keep_mask(rng, self.dropout, (len(x), features), self.weights["weight_hh"].dtype)
 
     def _noise(self, x: Ragged, rng: Generator | None) -> Noise:
         """Draw what is done at random in training, or give the mean of it."""
@@ -219,23 +219,17 @@ class Recurrent(Layer):
         sizes, dtype = self.state_sizes(), self.weights["weight_hh"].dtype
         drawn: dict[str, Any] = {}
         if self.recurrent_dropout:
-            drawn["h_mask"] = self._keep(rng, self.recurrent_dropout, (len(x), sizes[0]))
+            drawn["h_mask"] = keep_mask(rng, self.recurrent_dropout, (len(x), sizes[0]), dtype)
         for name, rate, size in zip(("zone_h", "zone_c"), rates, sizes, strict=False):
             if rate:
-                drawn[name] = (rng.random((x.n_steps, size), np.float32) < rate).astype(dtype)
+                drawn[name] = coins(rng, rate, (x.n_steps, size)).astype(dtype)
         if self.weight_drop:
-            drawn["weight_mask"] = self._keep(rng, self.weight_drop, self.weights["weight_hh"].shape)
+            drawn["weight_mask"] = keep_mask(rng, self.weight_drop, self.weights["weight_hh"].shape, dtype)
         return Noise(**drawn) if drawn else QUIET
 
     def _zones(self) -> tuple[float, float]:
         """Give the rates of zoneout for h and c."""
         return self.zoneout, float(getattr(self, "zoneout_cell", 0.0))
-
-    def _keep(self, rng: Generator, rate: float, shape: tuple[int, ...]) -> Array:
-        """Draw 1 / (1 − rate) for what stays and 0 for what is dropped, so that the mean is 1."""
-        dtype = self.weights["weight_hh"].dtype
-        kept: Array = (rng.random(shape, np.float32) >= rate).astype(dtype) * dtype.type(1 / (1 - rate))
-        return kept
 
     def backward(
         self,

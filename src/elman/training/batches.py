@@ -184,8 +184,8 @@ class SequenceBatches:
             target: of these.
             weights: of these.
             spans: (start, stop) of each batch.
-            like: batch size and length -> a batch of sequences of that length. Batches of one shape share lengths and offsets, so
-                that nothing is computed for them.
+            like: batch size and length -> a batch of sequences of that length. Batches of one shape share lengths
+                and offsets, so that nothing is computed for them.
         """
         per_step, carries, values, steps = self.per_step, self.carries_state, x.values, x.uniform
         reset = True
