@@ -69,6 +69,36 @@ def test_python_threads_that_find_the_pool_busy_run_alone() -> None:
             np.testing.assert_array_equal(got, right)
 
 
+def test_more_threads_than_a_crew_takes() -> None:
+    problem = make_problem(CELL_VARIANTS["gru"], ALONE._replace(lengths=(3,)), dtype="float32")
+    expected = run(problem)
+    native.set_threads(80)
+    for got, right in zip(run(problem), expected, strict=True):
+        np.testing.assert_array_equal(got, right)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("n_sequences", [1, 4], ids=["a crew", "parts"])
+def test_a_signal_handler_that_raises_ends_the_way_back(n_sequences: int) -> None:
+    shape = ALONE._replace(lengths=(60_000 // n_sequences,) * n_sequences, input_size=64, hidden_size=256)
+    problem = make_problem(CELL_VARIANTS["lstm"], shape, dtype="float32")
+    workspace = Workspace()
+    with activate(workspace):
+        _, _, tape = recurrence.forward(problem.cell, problem.x, problem.weights, state=None, tape=True)
+        grads = {name: np.zeros_like(array) for name, array in problem.weights.items()}
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        start = time.perf_counter()
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            recurrence.backward(
+                problem.cell, problem.dy, tape, problem.weights, grads, dstate=None, want_dx=True, keep_dh=False
+            )
+        assert time.perf_counter() - start < 1.0
+    short = problem._replace(x=problem.x.window(0, 50), dy=problem.dy[: 50 * n_sequences])
+    for got, right in zip(run(short), run(short), strict=True):  # the pool serves again
+        np.testing.assert_array_equal(got, right)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_all_members_stop_when_a_signal_handler_raises() -> None:
     problem = make_problem(CELL_VARIANTS["gru"], ALONE._replace(lengths=(300_000,), input_size=4), dtype="float32")

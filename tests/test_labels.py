@@ -37,6 +37,8 @@ FORMS = {
     "tuples": tuple(map(tuple, LABELS)),
     "arrays": [np.array(part, np.int32) for part in LABELS],
     "bytes": [np.array(part, np.uint8) for part in LABELS],
+    "objects": np.array([np.array(part, np.int64) for part in LABELS], object),
+    "objects that are lists": np.array(LABELS, object),
     "padded": padded(LABELS),
     "padded further": padded(LABELS, 3).astype(np.int16),
     "ragged": Ragged(np.concatenate(LABELS).astype(int), [len(part) for part in LABELS]),

@@ -304,6 +304,23 @@ def test_numpy_integers_are_sizes():
     assert layers.LSTM(np.int64(3)).config()["units"] == 3
 
 
+@pytest.mark.parametrize(
+    "make, option, expected",
+    [
+        (lambda: layers.Dropout(np.float64(0.25)), "rate", 0.25),
+        (lambda: layers.GRU(4, zoneout=np.linspace(0, 0.5, 3, dtype=np.float32)[1]), "zoneout", 0.25),
+        (lambda: layers.LSTM(4, return_sequences=np.bool_(True)), "return_sequences", True),
+        (lambda: layers.LSTM(4, projection=np.uint8(3)), "projection", 3),
+        (lambda: layers.RNN(4, name=np.str_("first")), "name", "first"),
+    ],
+)
+def test_numpy_scalars_are_options(make, option, expected):
+    """They come out of linspace, of tables and of comparisons; what is kept and written down is Python's."""
+    layer = make()
+    assert getattr(layer, option) == expected and type(layer.config()[option]) is type(expected)
+    assert layers.from_config(json.loads(json.dumps(layer.config()))).config() == layer.config()
+
+
 def test_names_of_keras():
     assert layers.SimpleRNN is layers.RNN
     assert layers.LayerNormalization is layers.LayerNorm

@@ -14,6 +14,7 @@ import elman
 from elman import layers
 from elman.cells import CELLS
 from elman.errors import UsageError
+from elman.ops.kernels import of_recurrence
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -395,3 +396,32 @@ def test_tapes_are_no_larger_than_foretold(case):
     x = Ragged(np.random.default_rng(0).standard_normal((120, 16)), [70, 0, 50])
     _, _, tape = layer.forward(x, rng=np.random.default_rng(0))
     assert 0 < tape.nbytes <= layer.kept_per_step(16) * x.n_steps * 8
+
+
+@pytest.mark.parametrize("option", ["zoneout", "zoneout_cell"])
+def test_masks_are_foretold_and_counted(option):
+    """A mask of zoneout is as large as the part of the state that it is for."""
+    x = Ragged(np.random.default_rng(0).standard_normal((120, 16)), [70, 0, 50])
+    plain, noisy = (bound(layers.LSTM(64, projection=24, **rate), 16) for rate in ({}, {option: 0.3}))
+    (_, _, quiet), (_, _, drawn) = (layer.forward(x, rng=np.random.default_rng(0)) for layer in (plain, noisy))
+    width = {"zoneout": 24, "zoneout_cell": 64}[option]
+    assert noisy.kept_per_step(16) - plain.kept_per_step(16) == width
+    assert drawn.nbytes - quiet.nbytes == width * x.n_steps * 8
+
+
+@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout", "weight_drop"])
+def test_other_masks_are_counted(option):
+    x = Ragged(np.random.default_rng(0).standard_normal((120, 16)), [70, 0, 50])
+    plain, noisy = (bound(layers.GRU(64, **rate), 16) for rate in ({}, {option: 0.3}))
+    (_, _, quiet), (_, _, drawn) = (layer.forward(x, rng=np.random.default_rng(0)) for layer in (plain, noisy))
+    size = {"dropout": 120 * 16, "recurrent_dropout": 3 * 64, "weight_drop": 3 * 64 * 64}[option]
+    assert drawn.nbytes - quiet.nbytes == size * 8
+
+
+def test_a_recurrent_layer_says_itself_what_it_runs_on():
+    for layer in (layers.LSTM(4, peephole=True), layers.GRU(4, reset_after=False), layers.RNN(4)):
+        assert layer.runs_on("float32") == of_recurrence(layer.cell, "float32")
+        assert layer.runs_on("float16").reason in (
+            "there are no native kernels for float16",
+            "the native core is not installed",
+        )

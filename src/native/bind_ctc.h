@@ -23,6 +23,7 @@ namespace elman {
 // Where each sequence begins, from lengths that must be >= 0 and add up to `rows`.
 inline std::vector<int64_t> starts_of(const Ids& lengths, int64_t rows, const char* what) {
     require(lengths.ndim() == 1, "lengths must be a vector");
+    address(lengths, "lengths", {static_cast<int64_t>(lengths.shape(0))});
     std::vector<int64_t> starts{0};
     for (size_t b = 0; b < lengths.shape(0); ++b) {
         const int64_t length = lengths.data()[b];
@@ -104,6 +105,11 @@ nb::tuple ctc_beams(In<T> logits, Ids lengths, int64_t blank, int64_t width) {
     require(width > 0, "the width must be positive");
     const long sequences = static_cast<long>(lengths.shape(0));
     std::vector<std::vector<Reading>> found(static_cast<size_t>(sequences));
+    // Longest first: the caller's thread, which alone hears signals, then has as much to do as any other.
+    std::vector<int64_t> order(static_cast<size_t>(sequences));
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&lengths](int64_t a, int64_t b) { return lengths.data()[a] > lengths.data()[b]; });
     std::atomic<bool> stop{false};
     std::mutex guard;
     std::exception_ptr failure;  // memory may run out, and no exception may leave a thread of the pool
@@ -114,7 +120,8 @@ nb::tuple ctc_beams(In<T> logits, Ids lengths, int64_t blank, int64_t width) {
         run(parts_for(operations, sequences), [&](long part, long parts) {
             try {
                 BeamSearch search(classes, blank, width);
-                for (long b = part; b < sequences; b += parts) {
+                for (long k = part; k < sequences; k += parts) {
+                    const int64_t b = order[static_cast<size_t>(k)];
                     const int64_t first = first_row[static_cast<size_t>(b)],
                                   end = first_row[static_cast<size_t>(b) + 1];
                     found[static_cast<size_t>(b)] = search(from + first * classes, end - first, [&] {

@@ -301,6 +301,8 @@ class Recurrence {
         T* const table = table_.template of<T>(columns * static_cast<size_t>(inputs_));
         row_made_.resize(static_cast<size_t>(inputs_), false);
         missing_.clear();
+        missing_.reserve(
+            static_cast<size_t>(std::min(v.batch.rows, inputs_)));  // nothing below may fail: rows are marked
         for (long n = 0; n < v.batch.rows; ++n) {
             char& made = row_made_[static_cast<size_t>(v.ids[n])];
             if (!made) missing_.push_back(v.ids[n]);

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "linear.h"
-#include "recurrence.h"
+#include "parts.h"
 #include "simd.h"
 #include "views.h"
 

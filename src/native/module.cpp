@@ -117,7 +117,7 @@ void bind(nb::module_& m, const char* suffix) {
         .def(nb::init<const std::string&, const std::string&, const std::string&, In<T>, In<T>, Maybe<In<T>>,
                       Maybe<In<T>>, std::vector<In<T>>>(),
              nb::arg("cell"), nb::arg("activation"), nb::arg("gate_activation"), one("weight_ih"), one("weight_hh"),
-             maybe("weight_hr"), maybe("bias"), nb::arg("extras"))
+             maybe("weight_hr"), maybe("bias"), nb::arg("extras").noconvert())
         .def_prop_ro("tape_width", &Recurrence<T>::tape_width)
         .def_prop_ro("grad_width", &Recurrence<T>::grad_width)
         .def_prop_ro("cell_width", &Recurrence<T>::cell_width)
@@ -126,7 +126,8 @@ void bind(nb::module_& m, const char* suffix) {
         .def("backward", &Recurrence<T>::backward, nb::arg("tick"), maybe("dy"), maybe("x"), maybe("ids"),
              one("lengths"), maybe("h0"), maybe("c0"), maybe("masks"), one("y"), one("gates"), maybe("cells"),
              maybe("dh_last"), maybe("dc_last"), one("da"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"),
-             one("d_weight_ih"), one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"), nb::arg("d_extras"));
+             one("d_weight_ih"), one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"),
+             nb::arg("d_extras").noconvert());
     nb::class_<Linear<T>>(m, (std::string("Linear") + suffix).c_str())
         .def(nb::init<In<T>, In<T>>(), one("weight"), one("bias"))
         .def("forward", &Linear<T>::forward, nb::arg("tick"), nb::arg("activation"), one("x"), one("y"))

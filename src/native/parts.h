@@ -7,11 +7,13 @@
 namespace elman {
 namespace ELMAN_ISA {
 
-// Look at the interrupt flag after every 1024 rows of work or so; `waiting` counts them.
+// Look at the interrupt flag after every 1024 rows of work, and after 64 calls at the latest, as a row may be wide;
+// `waiting` counts. Asking is cheap: it looks at a clock first.
 ELMAN_INLINE bool stop_now(const Interrupt& interrupt, long rows, long* waiting) {
-    *waiting += rows;
+    *waiting += rows < 16 ? 16 : rows;
     if (*waiting < 1024) return false;
     *waiting = 0;
+    if (__atomic_load_n(interrupt.stop, __ATOMIC_RELAXED)) return true;
     if (interrupt.ask && interrupt.ask()) __atomic_store_n(interrupt.stop, true, __ATOMIC_RELAXED);
     return __atomic_load_n(interrupt.stop, __ATOMIC_RELAXED);
 }

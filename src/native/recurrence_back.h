@@ -20,7 +20,7 @@ struct BackwardPass : Walk<T> {
 
     static long scratch_bytes(const RecurrenceViews<T>& v, long parts) {
         const long own = own_count(v.batch.ranks, 0, parts), width = round_up<T>(v.hidden_size);
-        return (own * 4 + kMaxRows * 2 + 2 * kMostMembers) * width * static_cast<long>(sizeof(T)) + 1024;
+        return (own * 4 + kMaxRows + 2 * kMostMembers) * width * static_cast<long>(sizeof(T)) + 1024;
     }
 
     BackwardPass(const RecurrenceViews<T>& views, const RecurrenceGradients<T>& gradients, const Crew& who,
@@ -55,7 +55,10 @@ struct BackwardPass : Walk<T> {
         if (g.dx && crew.barrier)  // each member takes its share of the steps
             for (long t = 0; t < v.batch.steps; ++t)
                 for (long i = 0, n = this->running(t); i < n; ++i)
-                    if ((t + i) % crew.members == crew.member) dx.add(t, i);
+                    if ((t + i) % crew.members == crew.member) {
+                        dx.add(t, i);
+                        if (stop_now(v.interrupt, 1, &waiting)) return;  // nobody waits for anybody any more
+                    }
         dx.flush();
         if (crew.member == 0) finish();
     }

@@ -178,19 +178,24 @@ struct RecurrenceWeights {
         const long hidden = v.hidden_size, per_block = round_up<T>(hidden) / lanes;
         T* const sum = carve<T>(&scratch, v.grad_stride);
         const long end = own.end < cell.gates * per_block ? own.end : cell.gates * per_block;
-        for (long k = 0; k < g.groups.count; ++k) {
-            for (long p = own.first; p < end; ++p) store(sum + p * lanes, Vec<T>{});
-            for (long r = g.groups.first[k]; r < g.groups.first[k + 1]; ++r) {
-                const T* da = g.da + g.groups.row[r] * v.grad_stride;
-                for (long p = own.first; p < end; ++p)
-                    store(sum + p * lanes, load(sum + p * lanes) + load(da + p * lanes));
+        long waiting = 0;
+        for (long k = 0; k < g.groups.count; ++k)
+            // As for all weights, blocks of rows are summed from zero: a blank is a sixth of all characters of a text.
+            for (long first = g.groups.first[k]; first < g.groups.first[k + 1]; first += kRowBlock) {
+                const long left = g.groups.first[k + 1] - first, n = left < kRowBlock ? left : kRowBlock;
+                for (long p = own.first; p < end; ++p) store(sum + p * lanes, Vec<T>{});
+                for (long r = first; r < first + n; ++r) {
+                    const T* da = g.da + g.groups.row[r] * v.grad_stride;
+                    for (long p = own.first; p < end; ++p)
+                        store(sum + p * lanes, load(sum + p * lanes) + load(da + p * lanes));
+                }
+                for (long p = own.first; p < end; ++p) {
+                    const Panel at = panel(v, p);
+                    T* const column = g.d_weight_ih + at.input_row * v.input_size + g.groups.id[k];
+                    for (long j = 0; j < at.valid; ++j) column[j * v.input_size] += sum[p * lanes + j];
+                }
+                if (stop_now(v.interrupt, n, &waiting)) return;
             }
-            for (long p = own.first; p < end; ++p) {
-                const Panel at = panel(v, p);
-                T* const column = g.d_weight_ih + at.input_row * v.input_size + g.groups.id[k];
-                for (long j = 0; j < at.valid; ++j) column[j * v.input_size] += sum[p * lanes + j];
-            }
-        }
     }
 
     // The gradients of the extra parameters, summed over the sequences in rank order.

@@ -27,16 +27,17 @@ inline long parts_for(double operations, long most) {
     return operations < small_work.load() ? 1 : std::max(1L, std::min(threads(), most));
 }
 
-// How many threads walk the same sequences together (views.h, Crew): all of them where there are fewer sequences, the
-// work is worth waking them, and each step is worth two meetings, which cost about a microsecond. One LSTM sequence of
-// 128 units then runs 1.5 times as fast on two threads, of 1024 units 2.1 times: each core reads its half of R from its
-// own cache. 1 where each sequence has a thread of its own.
+// How many threads walk the same sequences together (views.h, Crew): all of them, at most 64, where there are fewer
+// sequences, the work is worth waking them, and each step is worth two meetings, which cost about a microsecond. One
+// LSTM sequence of 128 units then runs 1.5 times as fast on two threads, of 1024 units 2.1 times: each core reads its
+// half of R from its own cache. 1 where each sequence has a thread of its own.
 constexpr double kCrewShare = 0.2;
 
 inline long crew_for(double operations, long steps, long sequences) {
-    if (sequences == 0 || sequences >= threads() || operations < small_work.load()) return 1;
+    const long members = std::min(threads(), kMostMembers);
+    if (sequences == 0 || sequences >= members || operations < small_work.load()) return 1;
     if (operations < small_work.load() * kCrewShare * static_cast<double>(steps)) return 1;
-    return std::min(threads(), kMostMembers);
+    return members;
 }
 
 // Lets other Python threads run, unless the work is shorter than the handover.

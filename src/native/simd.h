@@ -201,8 +201,8 @@ ELMAN_INLINE Vec<T> keep_nan(Vec<T> x, Vec<T> result) {
     return x == x ? result : x;
 }
 
-// top / d for d in [1, 2], within an ULP of the division. In AVX-512 its reciprocal to 14 bits and one Newton step cost a
-// third of what a division does.
+// top / d for d in [1, 2], within an ULP of the division. In AVX-512 its reciprocal to 14 bits and one Newton step cost
+// a third of what a division does.
 template <class T>
 ELMAN_INLINE Vec<T> divide(Vec<T> top, Vec<T> d) {
     return top / d;
@@ -216,8 +216,8 @@ ELMAN_INLINE Vec<float> divide<float>(Vec<float> top, Vec<float> d) {
 #endif
 
 // e^x for x <= 0, at most 2 ULP; zero below `lowest`. The power multiplies last and exactly: an fma with it would pass
-// through a flushed denormal where the instruction set has none. NaN stays NaN here and below: max_of hands on its second
-// operand then, and all that follows does likewise.
+// through a flushed denormal where the instruction set has none. NaN stays NaN here and below: max_of hands on its
+// second operand then, and all that follows does likewise.
 template <class T>
 ELMAN_INLINE Vec<T> exp_of(Vec<T> x) {
     Vec<T> power, less_one;

@@ -9,9 +9,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 #if defined(__SSE2__)
@@ -130,7 +130,7 @@ class Pool {
             workers_.push_back(std::move(worker));
         }
         return true;
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // no more threads, or no memory for one
         return false;
     }
 

@@ -6,7 +6,7 @@
 
 namespace elman {
 
-// Set by the caller's thread when the user interrupts; every part looks at it each 1024 rows.
+// Set by the caller's thread when the user interrupts; every part looks at it each 1024 rows or 64 steps.
 struct Interrupt {
     bool* stop;     // shared by all parts: touched by atomic operations only
     bool (*ask)();  // true to stop; on the pool's own threads it says no

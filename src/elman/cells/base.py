@@ -53,7 +53,7 @@ class NumpyNamespace:
     @staticmethod
     def relu(a: Array) -> Array:
         """The positive part of a."""
-        return np.where(a.real > 0, a, a.dtype.type(0))
+        return np.where(a.real <= 0, a.dtype.type(0), a)  # NaN stays
 
     @staticmethod
     def hard_sigmoid(a: Array) -> Array:
@@ -104,7 +104,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(lambda xp, a: xp.tanh(a), lambda y: 1 - y * y),
     "sigmoid": Activation(lambda xp, a: xp.sigmoid(a), lambda y: y * (1 - y)),
     "relu": Activation(lambda xp, a: xp.relu(a), lambda y: y > 0),
-    "hard_sigmoid": Activation(lambda xp, a: xp.hard_sigmoid(a), lambda y: ((y > 0) & (y < 1)) / 6),
+    "hard_sigmoid": Activation(lambda xp, a: xp.hard_sigmoid(a), lambda y: ((y > 0) & (y < 1)) * y.dtype.type(1 / 6)),
     "identity": Activation(lambda xp, a: a, lambda y: y * 0 + 1),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
@@ -48,7 +47,7 @@ def check_options(config: type[LayerConfig], options: Mapping[str, Any]) -> Laye
 
     Args:
         config: names, types and bounds.
-        options: values; whole numbers of any integer type are taken.
+        options: values; NumPy's numbers and truths are taken as Python's.
 
     Raises:
         UsageError: if an option is unknown, missing or out of its bounds.
@@ -62,10 +61,8 @@ def check_options(config: type[LayerConfig], options: Mapping[str, Any]) -> Laye
 
 
 def _plain(value: Any) -> Any:
-    """Give NumPy's integers as Python's, which is what the declaration names."""
-    if isinstance(value, np.integer):
-        return operator.index(value)
-    return value
+    """Give NumPy's numbers and truths as Python's, which is what the declaration names."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _explain(config: type[LayerConfig], options: Mapping[str, Any], told: Refusal) -> str:

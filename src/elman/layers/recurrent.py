@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import DTypeLike
 
 from elman import cells
 from elman.cells.gate_orders import gate_block
 from elman.errors import UsageError, say
 from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform, orthogonal
-from elman.ops import recurrence
+from elman.ops import kernels, recurrence
+from elman.ops.kernels import Kernel
 from elman.ops.noise import QUIET, Noise, coins, keep_mask
 from elman.ops.recurrence import RecurrenceTape
 from elman.ragged import Ragged
@@ -160,8 +162,13 @@ class Recurrent(Layer):
         # A second product, and the part of the first that a GRU's reset multiplies, are blocks of their own.
         apart = int(self.cell.operand_is_state or "weight_hr" in self.param_shapes(input_size))
         blocks = 5 * n_gates + 3 if self.cell.bias_after else 2 * (n_gates + apart)
-        masks = (self.dropout > 0) * input_size + (self.zoneout > 0) * sizes[0]
+        masks = sum(size for rate, size in zip(self._zones(), sizes, strict=False) if rate)
+        masks += input_size if self.dropout else 0
         return sum(sizes) + blocks * self.units + input_size + masks
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which kernel runs the cell; see `Layer.runs_on`."""
+        return kernels.of_recurrence(self.cell, dtype)
 
     def output_size(self, input_size: int) -> int:
         """Give the width of h."""

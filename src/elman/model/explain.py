@@ -13,7 +13,6 @@ from elman.layers import Layer, Recurrent, Wrapper
 from elman.model.memory import walk
 from elman.ops import kernels
 from elman.ops.core import show_config
-from elman.ops.kernels import Kernel
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -160,7 +159,7 @@ def explain(
             if isinstance(part, Wrapper):
                 kept -= sum(inner.kept_per_step(size) for inner in part.parts.values())
             flops = _flops(part, shapes, ids=ids)
-            kernel = _kernel(part, dtype)
+            kernel = part.runs_on(dtype)
             # A recurrence gives whole sequences to its threads if it can, everything else its rows.
             most, each = (batch_size, rows // batch_size) if isinstance(part, Recurrent) else (rows, 0)
             threads = 1 if kernel.kernel is None else kernels.threads_for(flops * rows, most, steps=each)
@@ -205,10 +204,6 @@ def _flops(layer: Layer, shapes: dict[str, tuple[int, ...]], *, ids: bool) -> in
     """
     taken = set(shapes) if layer.needs_ids else {"weight_ih"} if ids else set()
     return sum(2 * math.prod(shape) for name, shape in shapes.items() if len(shape) == 2 and name not in taken)
-
-
-def _kernel(layer: Layer, dtype: np.dtype[Any]) -> Kernel:
-    return kernels.of_recurrence(layer.cell, dtype) if isinstance(layer, Recurrent) else layer.runs_on(dtype)
 
 
 def _label(layer: LayerFacts) -> str:

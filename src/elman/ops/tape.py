@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from elman.ops.noise import QUIET, Noise
@@ -35,7 +36,8 @@ class RecurrenceTape(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Bytes that are kept beyond the input."""
-        return int(sum(array.nbytes for array in (self.y, *self.kept, *(self.initial or ()))))
+        masks = [mask for mask in self.noise if isinstance(mask, np.ndarray)]
+        return int(sum(array.nbytes for array in (self.y, *self.kept, *(self.initial or ()), *masks)))
 
     def __repr__(self) -> str:
         kept = ", ".join(str(array.shape) for array in self.kept)

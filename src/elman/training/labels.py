@@ -23,7 +23,7 @@ def as_labels(y: Any, *, reader: RowReader, n_classes: int, blank: int) -> Ragge
     """Check label sequences, one per sequence of x, which may be empty.
 
     Args:
-        y: a list of (n_i,) integers, a Ragged of ids, or an array (B, n) with -1 past the ends.
+        y: a list or an array of objects of (n_i,) integers, a Ragged of ids, or an array (B, n) with -1 past the ends.
         reader: reads y and says where it is wrong.
         n_classes: K; labels are from 0 to K − 1.
         blank: the class that is no label.
@@ -37,7 +37,7 @@ def as_labels(y: Any, *, reader: RowReader, n_classes: int, blank: int) -> Ragge
     """
     if isinstance(y, Ragged):
         labels = y
-    elif isinstance(y, list | tuple):
+    elif isinstance(y, list | tuple) or (isinstance(y, np.ndarray) and y.dtype.kind == "O" and y.ndim == 1):
         labels = _joined([reader.numbers(part, f"y[{index}]") for index, part in enumerate(y)], reader)
     else:
         labels = _unpadded(reader.numbers(y, "y"), reader)
