@@ -9,7 +9,7 @@ import pytest
 
 import elman
 from elman import layers, losses
-from elman.errors import DivergedError
+from elman.errors import DataError, DivergedError
 from elman.ops.ctc import steps_needed
 from elman.ragged import Ragged
 from elman.training.labels import as_labels
@@ -151,6 +151,24 @@ class TestModels:
         model = make(optimizer=SGD(1e300), metrics=["label_error_rate"])
         with pytest.raises(DivergedError, match="Lower learning_rate"), np.errstate(all="ignore"):
             model.fit(x, y, epochs=20, verbose=0, rng=0)
+
+    def test_steps_that_the_model_makes_are_those_that_count(self, rng):
+        """However long x is: labels are laid along what comes out."""
+        stack = [layers.GRU(4), layers.RepeatVector(7), layers.GRU(6, return_sequences=True), layers.Dense(K)]
+        model = elman.Sequential(stack, dtype="float64")
+        model.compile("adam", losses.CTC())
+        x = [rng.normal(size=(length, 3)) for length in (2, 30, 0)]
+        with pytest.raises(DataError, match=r"y\[1\] is longer than its steps allow, .*at least 8 .*got 7 steps that"):
+            model.fit(x, [[1, 2, 3, 4], [1, 2] * 4, []], verbose=0)
+        assert not model.built
+        labels = [[1, 2, 3, 4], [2, 2, 1], []]
+        weights = rng.random(3)
+        history = model.fit(x, labels, sample_weight=weights, epochs=60, verbose=0, rng=0).history["loss"]
+        assert history[-1] < history[0]
+        outputs = Ragged(np.concatenate(list(model.predict(x))), [7] * 3)
+        ids = Ragged(np.concatenate(labels).astype(int), [4, 3, 0])
+        expected = losses.CTC()(outputs, ids, weights=weights)[0]
+        assert model.evaluate(x, labels, sample_weight=weights) == pytest.approx(expected, rel=1e-12)
 
     @pytest.mark.parametrize("size", [1, 2, 5])
     def test_shuffled_batches_hold_the_labels_of_their_sequences(self, rng, size):

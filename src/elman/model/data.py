@@ -175,19 +175,19 @@ def read_data(
     ends = check_stack(model.layers, input_size=size, ids=ids)
     form = TargetForm.of(model.loss, ends, model.dtype, where)
     made = own_steps(model.layers)
-    if made is not None and form.per_step:
-        # The targets' steps are not those of x, so they go with the sequences.
-        steps = np.full(len(batch), made, np.int64)
-        many = Ragged.trusted(np.empty((len(batch) * made, 0)), steps)
-        target = as_target(y, x=many, form=form, where=where)
-        weights = as_weights(sample_weight, class_weight, x=many, target=target, form=form, where=where)
-        rows = many.with_values(target)  # type: ignore[arg-type]  # labels have no row per step
-        each = None if weights is None else many.with_values(weights)
-        return Data(batch, rows, each, False, size, model.ids if model.built else ids)
-    padded = np.shape(x)[1] if lengths is not None or pad_value is not None else None
-    target = as_target(y, x=batch, form=form, where=where, padded=padded)
-    weights = as_weights(sample_weight, class_weight, x=batch, target=target, form=form, where=where, padded=padded)
-    return Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
+    timed, padded = batch, None
+    if made is not None:  # the steps that come out are not those of x
+        timed = Ragged.trusted(np.empty((len(batch) * made, 0)), np.full(len(batch), made, np.int64))
+    elif lengths is not None or pad_value is not None:
+        padded = np.shape(x)[1]
+    target = as_target(y, x=timed, form=form, where=where, padded=padded)
+    weights = as_weights(sample_weight, class_weight, x=timed, target=target, form=form, where=where, padded=padded)
+    data = Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
+    if made is None or not form.per_step:
+        return data
+    # Targets of steps that are not those of x go with the sequences.
+    rows = timed.with_values(target)  # type: ignore[arg-type]  # labels have no row per step
+    return data._replace(target=rows, weights=None if weights is None else timed.with_values(weights), per_step=False)
 
 
 def own_steps(layers: tuple[Layer, ...]) -> int | None:

@@ -32,7 +32,7 @@ def as_labels(y: Any, *, reader: RowReader, n_classes: int, blank: int) -> Ragge
         B sequences of int64 labels.
 
     Raises:
-        DataError: if y holds what is no label, or a sequence of x has fewer steps than its labels need.
+        DataError: if y holds what is no label, or fewer steps come out for a sequence than its labels need.
         DataTypeError: if y holds no numbers.
     """
     if isinstance(y, Ragged):
@@ -62,10 +62,10 @@ def as_labels(y: Any, *, reader: RowReader, n_classes: int, blank: int) -> Ragge
         repeats = needed[sequence] - n_labels
         more = f", {repeats} of them like the one before, which takes a blank between" if repeats else ""
         reader.refuse(
-            f"y[{sequence}] is longer than x[{sequence}] allows",
+            f"y[{sequence}] is longer than its steps allow",
             expected=f"at least {needed[sequence]} steps for {n_labels} labels{more}",
-            got=f"{n_steps} steps",
-            cure="Leave such sequences out, or take fewer steps together in x",
+            got=f"{n_steps} steps that come out of the model",
+            cure="Leave such sequences out, or let more steps come out",
         )
     return labels.with_values(np.ascontiguousarray(ids, np.int64))
 
