@@ -303,7 +303,10 @@ COMPILE_REFUSED = (
     ({"loss": "binary_crossentropy", "activation": "tanh"}, "expected no activation or sigmoid, .*'dense'.*tanh"),
     ({"loss": "cross_entropy", "activation": "sigmoid"}, "takes logits or softmax.* take loss='binary_crossentropy'"),
     ({"loss": "categorical_crossentropy", "activation": "relu"}, "cross-entropy takes logits or softmax"),
-    ({"loss": "ctc", "activation": "sigmoid"}, "ctc takes logits or softmax"),
+    (
+        {"loss": "ctc", "activation": "sigmoid"},
+        "ctc takes logits or softmax.*softmax'\\); predict then gives logits, or probabilities, .*probabilities=True",
+    ),
     ({"loss": "mse", "metrics": ["perplexity"]}, "metric 'perplexity' does not fit the loss"),
     ({"loss": "ctc", "metrics": ["accuracy"]}, "metric 'accuracy' does not fit the loss"),
     ({"loss": {"type": "huber", "sigma": 1}}, "loss 'huber': there is no such option"),

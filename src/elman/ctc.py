@@ -7,19 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.errors import DataError, UsageError, say
 from elman.ops import ctc as ops
-from elman.ragged import as_ragged
+from elman.ragged import Ragged, as_ragged
 
 __all__ = ["beam_decode", "greedy_decode"]
 
 Ids = NDArray[np.int64]
+
+# How far the probabilities of a step may be from a sum of 1: what float32 makes of thousands of classes.
+_ROUNDING = 1e-3
 
 
 def greedy_decode(outputs: Any, *, lengths: ArrayLike | None = None, blank: int = 0) -> list[Ids]:
     """Read the likeliest class of every step: repeats merged, blanks dropped (Graves et al. 2006).
 
     Args:
-        outputs: what `predict` gave: logits (B, T, K), a list of (T_i, K) arrays, or a Ragged.
+        outputs: what `predict` gave, (B, T, K), a list of (T_i, K) arrays, or a Ragged: logits, or
+            probabilities of a model that ends in a softmax; the likeliest class is the same.
         lengths: (B,) how many steps count, if outputs are padded.
         blank: the class that is no label.
 
@@ -39,15 +44,23 @@ def greedy_decode(outputs: Any, *, lengths: ArrayLike | None = None, blank: int 
 
 
 def beam_decode(
-    outputs: Any, *, lengths: ArrayLike | None = None, width: int = 32, blank: int = 0
+    outputs: Any,
+    *,
+    lengths: ArrayLike | None = None,
+    width: int = 32,
+    blank: int = 0,
+    probabilities: bool | None = None,
 ) -> list[list[tuple[Ids, float]]]:
     """Find the likeliest readings of every sequence by prefix beam search (Hannun 2014).
 
     Args:
-        outputs: as in `greedy_decode`.
+        outputs: what `predict` gave, (B, T, K), a list of (T_i, K) arrays, or a Ragged. A model that ends in
+            `Dense(K)` gives logits; one that ends in `Dense(K, activation="softmax")` gives probabilities.
         lengths: (B,) how many steps count, if outputs are padded.
         width: how many prefixes are followed; the greater, the surer that the first reading is the likeliest.
         blank: the class that is no label.
+        probabilities: whether outputs are probabilities rather than logits (or log probabilities, which are
+            logits too); None takes logits, and refuses what looks like probabilities.
 
     Returns:
         For every sequence up to `width` pairs of labels and log probability, the likeliest first.
@@ -60,6 +73,37 @@ def beam_decode(
         >>> readings = beam_decode([5 * np.eye(4)[[0, 3, 3, 0, 3, 1]]], width=8)
         >>> readings[0][0][0]
         array([3, 3, 1])
+        >>> [[(labels, log_probability), _]] = beam_decode([[[0.6, 0.4], [0.6, 0.4]]], probabilities=True)
+        >>> labels, round(float(np.exp(log_probability)), 2)
+        (array([1]), 0.64)
     """
     batch, _ = as_ragged(outputs, where="beam_decode", dtype=np.float64, lengths=lengths)
-    return ops.beam_decode(batch.values, batch.lengths, width=width, blank=blank)
+    logits = batch.values
+    if probabilities is None and len(logits) and logits.ndim == 2 and not _no_probabilities(logits).any():
+        cure = "Say probabilities=True for a model that ends in a softmax, or probabilities=False if they are logits"
+        wrong = "outputs look like probabilities, all >= 0 and of sum 1 at every step"
+        raise UsageError(say("beam_decode", wrong, expected="logits", cure=cure))
+    if probabilities:
+        logits = _logs(batch)
+    return ops.beam_decode(logits, batch.lengths, width=width, blank=blank)
+
+
+def _logs(batch: Ragged) -> NDArray[np.float64]:
+    """Give the logarithms of probabilities, −inf for zero."""
+    shares = batch.values
+    if shares.ndim == 2 and (wrong := _no_probabilities(shares)).any():
+        row = int(np.argmax(wrong))
+        sequence = int(np.searchsorted(batch.offsets, row, side="right")) - 1
+        least = shares[row].min()
+        got = f"{least:.4g}" if least < 0 else f"a sum of {shares[row].sum():.4g}"
+        got += f" at sequence {sequence}, step {row - int(batch.offsets[sequence])}"
+        expected = "numbers >= 0 of sum 1 at every step"
+        raise DataError(say("beam_decode", "outputs are no probabilities", expected=expected, got=got))
+    with np.errstate(divide="ignore"):
+        return np.log(shares)
+
+
+def _no_probabilities(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each row (K,) whether it cannot be the probabilities of K classes."""
+    wrong: NDArray[np.bool_] = (rows < 0).any(axis=1) | (abs(rows.sum(axis=1) - 1) > _ROUNDING)
+    return wrong

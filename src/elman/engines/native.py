@@ -223,6 +223,8 @@ def _no_logits(last: Layer, maker: Layer, activation: str | None, loss: Loss) ->
     who = {"binary": "binary cross-entropy", "labels": "ctc"}.get(loss.targets, "cross-entropy")
     units = {"binary": "1", "labels": "n_labels + 1"}.get(loss.targets, "n_classes")
     cure = f"End with Dense({units}), or Dense({units}, activation='{loss.activation}')"
+    if loss.targets == "labels":
+        cure += "; predict then gives logits, or probabilities, of which beam_decode is told by probabilities=True"
     if loss.targets == "class" and activation == "sigmoid":
         cure += "; for one output that says yes or no take loss='binary_crossentropy'"
     got = f"the last layer '{maker.name}' ({maker.kind}" + (f", {activation})" if activation else ")")

@@ -21,8 +21,8 @@ __all__ = ["LabelErrorRate", "edit_distance"]
 class LabelErrorRate(Metric):
     """Edits that turn what is read into the labels, per label: Σ w·distance / Σ w·labels over the whole epoch.
 
-    Read is the likeliest class of every step, repeats joined and blanks left out (greedy decoding). The rate is
-    above 1 where more is read into a sequence than it holds.
+    Read is the likeliest class of every step, repeats joined and blanks left out, as by
+    `elman.ctc.greedy_decode`. The rate is above 1 where more is read into a sequence than it holds.
     """
 
     name: ClassVar[str] = "label_error_rate"
