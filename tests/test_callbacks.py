@@ -1,5 +1,6 @@
 """Callbacks: what they hear, when they act, what they write; and what they refuse."""
 
+import copy
 import csv
 import math
 import os
@@ -163,7 +164,9 @@ class TestEarlyStopping:
             ([3, 2, 2.5, 1, 1.5, 1.5, 0.5], {"patience": 2}, 6, 3),
             ([3, 2, 1.9, 1.8, 1.7], {"min_delta": 0.5}, 3, 1),
             ([1, 2, 3, 2.5], {"mode": "max"}, 4, 2),
-            ([3, 2.9, 2.8, 2.7, 2.6], {"baseline": 2.0, "patience": 2}, 2, 1),
+            # Keras: what gets better goes on, above the baseline too; there, one epoch that does not ends it.
+            ([3, 2.9, 2.8, 2.7, 2.6], {"baseline": 2.0, "patience": 2}, 5, 4),
+            ([3, 2.9, 2.95, 1.0], {"baseline": 2.0, "patience": 2}, 3, 1),
             ([3, 1.9, 1.8, 2.7, 2.6, 5], {"baseline": 2.0, "patience": 2}, 5, 2),
             ([1, 9, 8, 7, 8, 8], {"start_from_epoch": 2}, 5, 3),
             ([math.nan, 2, math.nan, 1, 3, 3], {"patience": 2}, 6, 3),
@@ -175,7 +178,8 @@ class TestEarlyStopping:
         stopping = EarlyStopping(**options)
         history = play(model, data, figures, stopping, kept)
         assert len(history.epoch) == epochs and stopping.best_epoch == best and stopping.best == figures[best]
-        assert stopping.stopped_epoch == (None if figures == [5, 4, 3] else epochs - 1)  # those get better to the end
+        better_to_the_end = best == len(figures) - 1
+        assert stopping.stopped_epoch == (None if better_to_the_end else epochs - 1)
         np.testing.assert_array_equal(model.parameters.flat, kept.kept[best])
 
     def test_the_last_weights_stay_if_asked(self, data):
@@ -196,6 +200,17 @@ class TestEarlyStopping:
         model, stopping = make(), EarlyStopping()
         play(model, data, [1, 2, 3], stopping)
         assert len(play(model, data, [9, 8, 7, 8], stopping).epoch) == 4 and stopping.best == 7
+
+    def test_an_interruption_leaves_the_last_weights(self, data):
+        def interrupt(epoch, logs):
+            if epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        model, kept = make(), Weights()
+        listeners = [Play([1, 2, 3]), EarlyStopping(patience=9), kept, LambdaCallback(on_epoch_end=interrupt)]
+        with pytest.raises(Interrupted):
+            model.fit(*data, epochs=3, callbacks=listeners, verbose=0)
+        np.testing.assert_array_equal(model.parameters.flat, kept.kept[2])
 
     def test_it_says_so_on_stderr(self, data, capsys):
         play(make(), data, [1, 2], EarlyStopping(verbose=1))
@@ -244,6 +259,54 @@ class TestModelCheckpoint:
         assert sorted(os.listdir(tmp_path)) == files
         same = np.array_equal(elman.load(tmp_path / files[-1]).parameters.flat, model.parameters.flat)
         assert same != best_only  # one batch of the second epoch was finished
+
+    @pytest.mark.parametrize("built", [False, True])
+    @pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin", "on_batch_begin"])
+    def test_a_run_without_a_step_leaves_the_file_as_it_was(self, data, tmp_path, hook, built):
+        def guilty(*_):
+            raise KeyError("mine")
+
+        path = tmp_path / "m.elman"
+        path.write_bytes(b"the work of weeks")
+        model = make()
+        if built:
+            model.build(2)
+        listeners = [ModelCheckpoint(path), LambdaCallback(**{hook: guilty})]
+        with pytest.raises(KeyError, match="mine"):
+            model.fit(*data, callbacks=listeners, verbose=0)
+        assert path.read_bytes() == b"the work of weeks"
+        with pytest.raises(UsageError, match="follows a schedule"):
+            make(SGD(schedules.Step(0.1, 9))).fit(
+                *data, callbacks=[ModelCheckpoint(path, "loss"), ReduceLROnPlateau("loss")], verbose=0
+            )
+        assert path.read_bytes() == b"the work of weeks"
+        listeners = [ModelCheckpoint(path), LambdaCallback(on_batch_end=guilty)]
+        with pytest.raises(KeyError, match="mine"):
+            model.fit(*data, callbacks=listeners, verbose=0)
+        np.testing.assert_array_equal(elman.load(path).parameters.flat, model.parameters.flat)
+
+    def test_a_second_run_has_figures_of_its_own(self, data, tmp_path):
+        def guilty(batch, logs):
+            if batch == 1 and saving.params["epochs"] == 7:
+                raise KeyError("mine")
+
+        saving = ModelCheckpoint(tmp_path / "{epoch}-{loss:.4f}.elman")
+        model = make()
+        model.fit(*data, epochs=2, callbacks=[saving], verbose=0)
+        files = sorted(os.listdir(tmp_path))
+        with pytest.raises(KeyError, match="mine"):
+            model.fit(*data, epochs=7, batch_size=4, callbacks=[saving, LambdaCallback(on_batch_end=guilty)], verbose=0)
+        assert sorted(os.listdir(tmp_path)) == files  # no file of this epoch under the loss of another
+        counting = ModelCheckpoint(tmp_path / "every-{epoch}-{batch}", save_freq=4)
+        for _ in range(2):
+            model.fit(*data, batch_size=8, epochs=2, callbacks=[counting], verbose=0)
+        assert [name for name in os.listdir(tmp_path) if name.startswith("every")] == ["every-2-1"]
+
+    def test_a_copy_counts_for_itself(self, data, tmp_path):
+        saving = ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=1)
+        again = copy.copy(saving)
+        make().fit(*data, callbacks=[again], verbose=0)
+        assert os.listdir(tmp_path) == ["1-1"] and again.last_path is not None and saving.last_path is None
 
     def test_spoilt_parameters_are_not_saved(self, data, tmp_path):
         model = make()
@@ -429,6 +492,28 @@ class TestTensorBoard:
         }
         assert sorted(closed) == ["train", "validation"]
 
+    def test_a_copy_writes_by_itself_and_a_refused_run_writes_nothing(self, data, monkeypatch, tmp_path):
+        made = []
+
+        class SummaryWriter:
+            def __init__(self, folder):
+                made.append(folder)
+
+            def add_scalar(self, name, value, step):
+                pass
+
+            flush = close = lambda self: None
+
+        monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+        board = TensorBoard(tmp_path, update_freq="batch")
+        with pytest.raises(UsageError, match="follows a schedule"):
+            make(SGD(schedules.Step(0.1, 9))).fit(*data, callbacks=[board, ReduceLROnPlateau("loss")], verbose=0)
+        assert made == []
+        again = copy.copy(board)
+        again._batches = 5
+        make().fit(*data, batch_size=12, callbacks=[again], verbose=0)
+        assert again._batches == 7 and board._batches == 0 and len(made) == 1
+
     def test_the_real_writer_writes_event_files(self, data, tmp_path):
         pytest.importorskip("tensorboardX", reason="tensorboardX is not installed (the extra 'track')")
         board = TensorBoard(tmp_path, histogram_freq=1, update_freq="batch")
@@ -468,5 +553,19 @@ def test_wrong_options_are_named(make_one, message):
 
 
 def test_a_rate_that_is_none_is_named_when_the_epoch_begins(data):
-    with pytest.raises(UsageError, match=r"learning_rate is out of range, .*got None"):
+    with pytest.raises(UsageError, match=r"LearningRateScheduler: the learning rate is out of range, .*got None"):
         make().fit(*data, callbacks=[LearningRateScheduler(lambda epoch: None)], verbose=0)
+    model = make()
+    with pytest.raises(UsageError, match=r"the learning rate is out of range, .*got Step\("):
+        model.fit(*data, callbacks=[LearningRateScheduler(lambda epoch: schedules.Step(0.1, 5))], verbose=0)
+    assert model.optimizer.schedule is None
+
+
+def test_a_rate_set_in_every_epoch_does_not_go_with_a_rollback(data):
+    model = make()
+    with pytest.raises(
+        UsageError, match=r"which a callback sets anew in every epoch, got LearningRateScheduler\. Take"
+    ):
+        model.fit(*data, callbacks=[LearningRateScheduler(lambda e: 0.1)], on_nonfinite="rollback", verbose=0)
+    assert not model.built
+    model.fit(*data, callbacks=[ReduceLROnPlateau("loss")], on_nonfinite="rollback", verbose=0)

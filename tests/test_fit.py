@@ -13,6 +13,7 @@ from elman import layers, schedules
 from elman.errors import DataError, DivergedError, UsageError
 from elman.ragged import Ragged
 from elman.training import loop, progress
+from elman.training.batches import SequenceBatches
 from elman.training.optimizers import OPTIMIZERS, SGD, Adam
 from elman.training.run import MAX_ROLLBACKS
 
@@ -310,3 +311,16 @@ def test_fit_batches_names_an_argument_it_does_not_know(data):
     model.fit(*data, verbose=0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
         model.fit_batches(Batches([True]), epoch=3)
+
+
+def test_fit_batches_refuses_validation_that_is_no_batches_before_it_trains(data):
+    model = make()
+    model.fit(*data, verbose=0)
+    before = model.parameters.flat.copy()
+    with pytest.raises(UsageError, match=r"fit_batches: these are no batches, .*got tuple"):
+        model.fit_batches(
+            SequenceBatches(Ragged.from_dense(data[0]), data[1], batch_size=8, per_step=False),
+            validation=data,
+            verbose=0,
+        )
+    np.testing.assert_array_equal(model.parameters.flat, before)

@@ -127,7 +127,7 @@ class Sequential(Prediction):
         """
         optimizer = self._compiled("fit")
         course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
-        check_on_nonfinite(on_nonfinite, optimizer)
+        check_on_nonfinite(on_nonfinite, optimizer, course.callbacks or ())
         if carry_state:
             check_carry(self.layers, where="fit, carry_state")
         if batch_size is None and token_budget is None:
@@ -202,7 +202,8 @@ class Sequential(Prediction):
         """
         self._compiled("fit")
         self._engine_for("fit")
-        self._check_batches(batches, "fit")
+        for given in (batches,) if validation is None else (batches, validation):
+            self._check_batches(given, "fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         return self._train(batches, validation, Course(**course), draws)
 

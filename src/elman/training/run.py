@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Literal, get_args
 
@@ -61,7 +61,7 @@ class Run:
         history: History,
         on_nonfinite: OnNonfinite,
     ) -> None:
-        check_on_nonfinite(on_nonfinite, optimizer)
+        check_on_nonfinite(on_nonfinite, optimizer, callbacks)
         self.engine, self.batches, self.optimizer, self.clip = engine, batches, optimizer, clip
         self.callbacks, self.metrics, self.progress, self.rng, self.history = callbacks, metrics, progress, rng, history
         self.on_nonfinite = on_nonfinite
@@ -70,6 +70,7 @@ class Run:
         self.end_hooks = [*overridden(callbacks, "on_batch_end"), *overridden(callbacks, "on_train_batch_end")]
         self.shows_rate = on_nonfinite == "rollback" or any(c.changes_learning_rate for c in callbacks)
         self.steps = self.rollbacks = 0
+        self.has_stepped = False
         self.finite_epochs, self.warned = 0, False
         self.finite = engine.parameters.flat.copy()
 
@@ -139,6 +140,7 @@ class Run:
             finite = is_finite(loss) and (norm is None or is_finite(norm))
             if finite:
                 step(parameters)
+                self.has_stepped = True
                 loss_sum += loss * weight
                 weight_sum += weight
                 record(loss)
@@ -227,7 +229,12 @@ class Run:
             raise Interrupted(signals.received)
 
     def keep_work(self, signum: int | None, because: BaseException | None = None) -> None:
-        """Call `on_interrupt` of all callbacks; a failure here never hides what stopped the training."""
+        """Call `on_interrupt` of all callbacks; a failure here never hides what stopped the training.
+
+        Before the first step there is no work, and a file that is there may hold that of a better run.
+        """
+        if not self.has_stepped:
+            return
         for callback in self.callbacks:
             try:
                 callback.on_interrupt(signum)
@@ -237,11 +244,16 @@ class Run:
                 because.add_note(f"While the work was to be kept: {type(error).__name__}: {error}")
 
 
-def check_on_nonfinite(on_nonfinite: object, optimizer: Optimizer) -> None:
+def check_on_nonfinite(on_nonfinite: object, optimizer: Optimizer, callbacks: Iterable[Callback]) -> None:
     """Refuse what is no way of dealing with numbers that are not finite.
 
+    Args:
+        on_nonfinite: what a user gave.
+        optimizer: of the run.
+        callbacks: of the run.
+
     Raises:
-        UsageError: naming the value, or the schedule whose rate cannot be halved.
+        UsageError: naming the value, or what gives the rate that would have to be halved.
     """
     if on_nonfinite not in get_args(OnNonfinite):
         expected = "one of " + ", ".join(map(repr, get_args(OnNonfinite)))
@@ -250,6 +262,11 @@ def check_on_nonfinite(on_nonfinite: object, optimizer: Optimizer) -> None:
         wrong = "on_nonfinite='rollback' halves the learning rate, which follows a schedule"
         cure = "Give the optimizer a number, or take on_nonfinite='skip'"
         raise UsageError(say("fit", wrong, got=repr(optimizer.schedule), cure=cure))
+    setters = [type(callback).__name__ for callback in callbacks if callback.sets_learning_rate]
+    if on_nonfinite == "rollback" and setters:
+        wrong = "on_nonfinite='rollback' halves the learning rate, which a callback sets anew in every epoch"
+        cure = "Take ReduceLROnPlateau, which goes on from the halved rate, or on_nonfinite='skip'"
+        raise UsageError(say("fit", wrong, got=setters[0], cure=cure))
 
 
 def _copies(rows: tuple[Any, ...]) -> tuple[Any, ...]:

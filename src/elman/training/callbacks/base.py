@@ -19,7 +19,8 @@ class Callback:
     """Base of everything that listens to training; override what you need.
 
     An exception raised in a hook ends training: `on_interrupt` of all callbacks runs, then the
-    exception goes on to the caller of `fit` with its own traceback.
+    exception goes on to the caller of `fit` with its own traceback. One that comes before the first step
+    of this `fit` leaves nothing to keep, so `on_interrupt` does not run then.
 
     Attributes:
         model: what is trained; set by `fit`. `self.model.stop_training = True` ends training after the epoch.
@@ -32,6 +33,7 @@ class Callback:
     """
 
     changes_learning_rate: ClassVar[bool] = False  #: whether the learning rate is worth a column of the history
+    sets_learning_rate: ClassVar[bool] = False  #: whether it gives the rate of every epoch, whatever that was before
 
     model: Model
     params: dict[str, Any]
@@ -51,6 +53,14 @@ class Callback:
             params: "epochs", "steps" and "clip".
         """
         self.params = params
+
+    def listens_to(self, hook: str) -> bool:
+        """Say whether something is done in a hook; one that nobody listens to costs nothing in batches.
+
+        Args:
+            hook: of HOOKS.
+        """
+        return hook in vars(self) or getattr(type(self), hook) is not getattr(Callback, hook)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Hear that training starts.
@@ -105,7 +115,10 @@ class Callback:
         """
 
     def on_interrupt(self, signum: int | None) -> None:
-        """Keep the work: training stops between two batches, with whole, finite parameters.
+        """Keep the work: training stops after at least one step, between two batches.
+
+        After a signal the parameters are whole and the last loss was finite; after an exception they
+        may hold anything, so who saves them looks at them first.
 
         Args:
             signum: the signal that asked for it; None if an exception did.
@@ -145,11 +158,7 @@ def overridden(callbacks: Iterable[Callback], hook: str) -> list[Callable[..., A
         callbacks: any number of them.
         hook: of HOOKS.
     """
-    return [
-        getattr(callback, hook)
-        for callback in callbacks
-        if hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
-    ]
+    return [getattr(callback, hook) for callback in callbacks if callback.listens_to(hook)]
 
 
 def check_callbacks(callbacks: Sequence[Callback] | None) -> tuple[Callback, ...]:

@@ -114,6 +114,8 @@ class ReduceLROnPlateau(Monitor):
 class LearningRateScheduler(Callback):
     """Set the learning rate of every epoch by a function; Keras's callback.
 
+    It does not go with `on_nonfinite="rollback"`, whose halved rate it would overwrite.
+
     For a rate that changes from batch to batch, and that a model file remembers, see `elman.schedules`.
     "learning_rate" appears in the logs and in the history.
 
@@ -123,13 +125,14 @@ class LearningRateScheduler(Callback):
 
     Raises:
         UsageError: if schedule is no function; when training begins, if a schedule of the optimizer gives the rate; at
-            the epoch, if it gives what is no rate.
+            the epoch, if it gives what is no number above 0.
 
     Example:
         >>> halving = LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
     """
 
     changes_learning_rate = True
+    sets_learning_rate = True
 
     def __init__(self, schedule: Callable[..., float], *, verbose: int = 0) -> None:
         if not callable(schedule):
@@ -152,6 +155,7 @@ class LearningRateScheduler(Callback):
         """Set the rate."""
         optimizer = _optimizer(self)
         rate = self.schedule(epoch, optimizer.learning_rate) if self._takes_rate else self.schedule(epoch)
-        optimizer.learning_rate = rate
+        # A schedule is no number: the optimizer would take it, and follow it in place of this function.
+        optimizer.learning_rate = rate = check_number(type(self).__name__, "the learning rate", rate, open_low=True)
         if self.verbose:
             print(f"LearningRateScheduler: epoch {epoch + 1} learns with {rate:.4g}", file=sys.stderr)

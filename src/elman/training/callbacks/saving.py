@@ -23,7 +23,8 @@ class ModelCheckpoint(Monitor):
     """Save the model after every epoch, or whenever it is the best so far.
 
     The file is what `model.save` writes, atomically: whoever reads it finds a whole model, the one before or the new
-    one, and parameters that are not finite are never written. A signal or an exception saves what there is, too.
+    one, and parameters that are not finite are never written. A signal or an exception saves what there is, too, once a
+    step has been taken: a `fit` that is refused leaves the file as it is.
 
     Args:
         filepath: where; "{epoch}", from 1, and figures such as "{val_loss:.2f}" are filled in.
@@ -36,7 +37,7 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: with `save_best_only`, what the first figure has to be better than.
 
     Attributes:
-        best: the best figure so far.
+        best: the best figure so far, over every `fit` that this object was given to, as in Keras.
         last_path: of the file written last, or None.
 
     Raises:
@@ -76,8 +77,6 @@ class ModelCheckpoint(Monitor):
             if save_best_only:
                 cure = "Take save_freq='epoch'"
                 raise UsageError(say(where, "save_best_only needs the figures of whole epochs", cure=cure))
-            # Set on the object, so that one that saves after epochs costs nothing in batches.
-            self.on_batch_end = self._count_batch  # type: ignore[method-assign]
         if initial_value_threshold is not None:
             low = -float("inf")
             self.best = check_number(where, "initial_value_threshold", initial_value_threshold, low=low, open_low=True)
@@ -85,8 +84,13 @@ class ModelCheckpoint(Monitor):
         self._epoch = self._batches = 0
         self._last: dict[str, float] = {}
 
+    def listens_to(self, hook: str) -> bool:
+        """Say that batches are of no interest to one that saves after epochs; see `Callback.listens_to`."""
+        return super().listens_to(hook) and (hook != "on_batch_end" or self.save_freq != "epoch")
+
     def on_train_begin(self, logs: Logs) -> None:
-        """Refuse a folder that is not there, before an epoch is spent."""
+        """Forget the figures of the run before; refuse a folder that is not there before an epoch is spent."""
+        self._epoch, self._batches, self._last = 0, 0, {}
         folder = os.path.dirname(self.filepath)
         if folder and "{" not in folder and not os.path.isdir(folder):
             wrong = f"the folder {folder!r} is not there"
@@ -115,7 +119,8 @@ class ModelCheckpoint(Monitor):
             self.best = figure
         self._save({"epoch": epoch + 1, **logs})
 
-    def _count_batch(self, batch: int, logs: Logs) -> None:
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
+        """Save, if so many batches are done."""
         self._batches += 1
         # Within an epoch nobody else has looked yet whether a step has spoilt the parameters.
         if self._batches % int(self.save_freq) == 0 and np.isfinite(self.model.parameters.flat).all():

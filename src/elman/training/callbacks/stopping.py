@@ -21,7 +21,9 @@ class EarlyStopping(Monitor):
     """End training when a figure has stopped getting better (Prechelt 1998).
 
     Keras's callback but for one default: the parameters of the best epoch come back when training ends, by this
-    callback or by itself. With `restore_best_weights=False` those of the last epoch stay.
+    callback or by itself. With `restore_best_weights=False` those of the last epoch stay. After Ctrl-C, SIGTERM or an
+    exception the last ones stay as well, as in Keras, so that training can go on from there; the best are kept by
+    `ModelCheckpoint(save_best_only=True)`.
 
     Args:
         monitor: the figure's name in the logs.
@@ -29,7 +31,8 @@ class EarlyStopping(Monitor):
         patience: how many epochs in a row may be no better; 0 ends training at the first that is not.
         verbose: 1 says on stderr which epoch ended it.
         mode: "min", "max" or "auto", see `Monitor`.
-        baseline: the figure has to be better than this within `patience` epochs; None for no such demand.
+        baseline: until a figure is better than this, an epoch that is better than those before does not begin the
+            count of `patience` anew; the next one that is not better ends training then. None for no such demand.
         restore_best_weights: whether the parameters of the best epoch come back.
         start_from_epoch: epochs before this one, counted from 0, are not watched.
 
@@ -96,7 +99,7 @@ class EarlyStopping(Monitor):
                 self._best_weights = self.model.parameters.flat.copy()
             if self.baseline is None or self.better(figure, self.baseline):
                 self._waited = 0
-                return
+            return
         if self._waited >= self.patience and epoch > 0:  # as Keras: one epoch has nothing to be worse than
             self.stopped_epoch = epoch
             self.model.stop_training = True

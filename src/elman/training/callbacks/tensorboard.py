@@ -45,15 +45,16 @@ class TensorBoard(Callback):
         if update_freq not in ("epoch", "batch"):
             check_count(f"{where}, update_freq", update_freq)
         self.log_dir, self.histogram_freq, self.update_freq = os.fspath(log_dir), int(histogram_freq), update_freq
-        if update_freq != "epoch":
-            # Set on the object, so that one that writes after epochs costs nothing in batches.
-            self.on_batch_end = self._write_batch  # type: ignore[method-assign]
         self._writers: dict[str, Any] = {}
         self._batches = 0
 
+    def listens_to(self, hook: str) -> bool:
+        """Say that batches are of no interest to one that writes after epochs; see `Callback.listens_to`."""
+        return super().listens_to(hook) and (hook != "on_batch_end" or self.update_freq != "epoch")
+
     def on_train_begin(self, logs: Logs) -> None:
-        """Look for tensorboardX before any time is spent."""
-        self._writer("train")
+        """Look for tensorboardX before any time is spent; files are begun with the first figure."""
+        self._summary_writer()
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the figures, and the weights if it is time."""
@@ -79,7 +80,8 @@ class TensorBoard(Callback):
         self._close()
         return False
 
-    def _write_batch(self, batch: int, logs: Logs) -> None:
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
+        """Write the loss of the batch, if it is time."""
         every = 1 if self.update_freq == "batch" else int(self.update_freq)
         if self._batches % every == 0:
             self._writer("train").add_scalar("batch_loss", logs["loss"], self._batches)
@@ -88,13 +90,16 @@ class TensorBoard(Callback):
     def _writer(self, part: str) -> Any:
         """Give the writer of a folder, made when it is first needed."""
         if part not in self._writers:
-            try:
-                from tensorboardX import SummaryWriter
-            except ImportError:
-                cure = "Install it: pip install 'elman[track]'"
-                raise UsageError(say(type(self).__name__, "tensorboardX is not installed", cure=cure)) from None
-            self._writers[part] = SummaryWriter(os.path.join(self.log_dir, part))
+            self._writers[part] = self._summary_writer()(os.path.join(self.log_dir, part))
         return self._writers[part]
+
+    def _summary_writer(self) -> Any:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            cure = "Install it: pip install 'elman[track]'"
+            raise UsageError(say(type(self).__name__, "tensorboardX is not installed", cure=cure)) from None
+        return SummaryWriter
 
     def _close(self) -> None:
         while self._writers:
