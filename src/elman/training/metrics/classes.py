@@ -128,8 +128,9 @@ class F1(Metric):
     def sums(self, prediction: Any, target: Any, weights: Array | None, loss: Loss) -> Array:
         """Give weighted counts for C classes, (5, C): see `result`."""
         n_columns = prediction.shape[1]
-        exclusive = loss.targets != "binary" or n_columns == 1
-        n_classes = max(n_columns, 2) if exclusive else n_columns
+        single = loss.targets == "binary" and n_columns == 1  # the classes are no and yes
+        exclusive = loss.targets != "binary" or single
+        n_classes = 2 if single else n_columns
         if self.average == "binary" and not (exclusive and n_classes == 2):
             got = f"{n_classes} classes" if exclusive else f"{n_classes} labels that may go together"
             cure = "Take average='macro' or 'micro'"
@@ -137,7 +138,7 @@ class F1(Metric):
         each = np.ones(len(prediction)) if weights is None else weights
         everything = np.full(n_classes, each.sum())
         if exclusive:
-            if n_columns == 1:  # the classes are no and yes
+            if single:
                 answers, truth = (
                     _says_yes(prediction, self.threshold)[:, 0].astype(int),
                     (target[:, 0] > 0.5).astype(int),
