@@ -92,7 +92,7 @@ class Optimizer:
             parameters: flat (P,) and grads (P,); the clock is moved on.
 
         Raises:
-            UsageError: if the optimizer belongs to another model.
+            UsageError: if the optimizer, or the moments it was given, belong to another model.
         """
         flat = parameters.flat
         if self._flat() is not flat:
@@ -163,11 +163,14 @@ class Optimizer:
         if self._flat() is not None:
             cure = f"Give each model its own {type(self).__name__}, or call reset() to begin anew"
             raise UsageError(say(f"optimizer '{self.name}'", "it belongs to another model", cure=cure))
-        waiting = self._flat is _unbound and all(
-            a.shape == flat.shape and a.dtype == flat.dtype for a in self._arrays.values()
-        )
-        if not waiting:
-            self.reset()
+        if self._flat is not _unbound:
+            self.reset()  # the model of its moments is gone
+        for array in self._arrays.values():
+            if array.shape != flat.shape or array.dtype != flat.dtype:
+                wrong = "its moments are those of another model"
+                expected, got = f"{flat.shape} {flat.dtype}", f"{array.shape} {array.dtype}"
+                cure = "Give it the state of an optimizer of this model, or call reset() to begin anew"
+                raise UsageError(say(f"optimizer '{self.name}'", wrong, expected=expected, got=got, cure=cure))
         for name in self.moments:
             if name not in self._arrays:
                 self._arrays[name] = self._first_moment(name, flat)
