@@ -10,7 +10,7 @@ from test_training import Batches, Engine
 
 import elman
 from elman import layers, schedules
-from elman.errors import DataError, DivergedError, UsageError
+from elman.errors import DataError, DivergedError, ResourceError, UsageError
 from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import SequenceBatches
@@ -137,6 +137,23 @@ class TestCarriedState:
             ({"token_budget": 10}, UsageError, "carry_state does not go with token_budget"),
             ({"bucket_by_length": True, "batch_size": 3}, UsageError, "carry_state does not go with bucket_by_length"),
             ({"batch_size": 3, "validation_split": 1 / 6}, DataError, "10 sequences do not divide into batches of 3"),
+            (
+                {"batch_size": 5, "validation_split": 1 / 6},
+                DataError,
+                r"fit, validation: 2 sequences do not fill a batch of 5 that carries its state, "
+                r"expected whole batches, got 2 sequences\. Take batch_size=2, or a smaller one that divides it\.",
+            ),
+            (
+                {"batch_size": 5, "validation_split": 0.58},
+                DataError,
+                r"fit, validation: 7 sequences do not divide into batches of 5 .* Leave out 2 of them",
+            ),
+            (
+                {},
+                DataError,
+                r"fit: 12 sequences do not fill a batch of 32 that carries its state, expected whole batches, "
+                r"got 12 sequences\. Take batch_size=12, or a smaller one that divides it\.",
+            ),
             ({"batch_size": 4, "validation_split": 0.25, "carry_state": "yes"}, UsageError, "neither True nor False"),
         ],
     )
@@ -206,6 +223,18 @@ class TestShapesOfBatches:
         ):
             make().fit(x, np.zeros((3, 1)), verbose=0, **options)
             assert asked.pop() == most
+
+    def test_memory_of_a_batch_of_many_short_sequences_is_counted(self, rng, monkeypatch):
+        """RepeatVector makes as many steps of a short sequence as of a long one."""
+        limit = 40_000_000
+        monkeypatch.setattr("elman.model.memory.machine_bytes", lambda: limit)
+        x = [np.ones((1, 2))] * 1000 + [np.ones((1000, 2))]
+        stack = lambda: (layers.GRU(2), layers.RepeatVector(500), layers.GRU(4, return_sequences=True), layers.Dense(1))  # noqa: E731
+        model = make(*stack())
+        with pytest.raises(ResourceError, match=r"fit: a batch of 1,000 steps needs 0\.\d GB"):
+            model.fit(x, np.zeros((1001, 500, 1)), token_budget=1000, verbose=0)
+        assert not model.built
+        model.fit(x[:3], np.zeros((3, 500, 1)), token_budget=1000, verbose=0)
 
 
 class TestNonfinite:

@@ -170,12 +170,14 @@ class Sequential(Prediction):
         )
         validation = None
         if held_out is not None:
-            validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
+            carried = {"carry_state": True, "where": "fit, validation"}
+            validation = held_out.batches(batch_size, **carried) if carry_state else held_out.batches(None)
         check_memory(
             self.layers,
             input_size=data.input_size,
             lengths=data.x.lengths,
             batch_size=batches.most_sequences,
+            most=batches.most_short_sequences,
             itemsize=self.dtype.itemsize,
             quiet=verbose == 0,
         )
