@@ -34,6 +34,9 @@ __all__ = ["Foundation"]
 
 Array = NDArray[Any]
 
+# Of one optimizer: years of training, and whole in the float64 that schedules compute with.
+_MOST_STEPS = 2**53
+
 
 class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
@@ -320,6 +323,9 @@ class Foundation:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically and durably; `elman.load` reads it.
 
+        The file holds the optimizer with its options and the number of steps it took, so that a schedule goes on where
+        it stopped. Its moments are not kept: they begin anew, as they do with a new optimizer.
+
         Args:
             path: where; its folder must exist.
 
@@ -330,7 +336,9 @@ class Foundation:
         tensors: dict[str, Any] = dict(self.parameters.named())
         if self.history is not None:
             tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
-        files.save(path, tensors, files.Meta(version=__version__, task="model", config=self.config()))
+        training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
+        meta = files.Meta(version=__version__, task="model", config=self.config(), training=training)
+        files.save(path, tensors, meta)
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -348,6 +356,12 @@ class Foundation:
             shapes = model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
+        steps = (header.meta.training or {}).get("steps", 0)
+        if type(steps) is not int or not 0 <= steps <= _MOST_STEPS:
+            why = f"steps is no count, expected an integer from 0 to {_MOST_STEPS}, got {steps!r:.40}"
+            raise files.not_accepted(header, "training", why)
+        if model.optimizer is not None:
+            model.optimizer.resume(steps)
         model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None

@@ -45,11 +45,12 @@ class Optimizer:
         learning_rate: that of the next step; may be changed between steps unless a schedule gives it.
         schedule: what gives it, or None.
         steps: how many steps were taken; the schedule counts by it.
+        begun: at which of them the moments began: 0, but where `resume` was called.
     """
 
     name: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()  #: attributes that `config` writes down beside the rate
-    scalars: ClassVar[tuple[str, ...]] = ("steps",)  #: attributes that are part of the state
+    scalars: ClassVar[tuple[str, ...]] = ("steps", "begun")  #: attributes that are part of the state
     moments: tuple[str, ...] = ()  #: names of the arrays (P,) that are part of the state
     n_scratch: int = 1  #: arrays of one block that `_change` works in
 
@@ -80,10 +81,24 @@ class Optimizer:
 
     def reset(self) -> None:
         """Forget the moments, the number of steps taken and the model they were taken for."""
-        self.steps = 0
+        self.steps = self.begun = 0
         self._arrays: dict[str, Array] = {}
         self._flat: Callable[[], Array | None] = _unbound
         self._work: tuple[Array, ...] = ()
+
+    def resume(self, steps: int) -> None:
+        """Go on in the schedule after so many steps, with moments that begin anew, as a model that was loaded does.
+
+        Args:
+            steps: that were taken, >= 0.
+        """
+        self.reset()
+        self.steps = self.begun = steps
+
+    @property
+    def age(self) -> int:
+        """How many steps the moments have seen, the one that is taken included."""
+        return self.steps - self.begun
 
     def step(self, parameters: Parameters) -> None:
         """Change the parameters in place by one step against their gradients.
@@ -116,7 +131,7 @@ class Optimizer:
         """Take up moments that `state` gave; they meet their parameters at the next step.
 
         Args:
-            state: "steps" and either no moments (no step was taken) or all of them.
+            state: "steps", "begun" and either no moments (no step was taken) or all of them.
 
         Raises:
             UsageError: if names are missing or unknown.
