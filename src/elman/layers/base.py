@@ -119,6 +119,13 @@ class Layer:
             UsageError: naming what does not fit and what to change.
         """
 
+    def check_ids(self) -> None:
+        """Refuse to be trained on token ids where they do not go with the layer's options.
+
+        Raises:
+            UsageError: naming the option.
+        """
+
     def kept_per_step(self, input_size: int) -> int:
         """Count the numbers that training holds for every step that comes in, tape and gradients.
 
