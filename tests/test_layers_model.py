@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import elman
-from elman import layers
+from elman import layers, losses
 from elman.errors import DataError, NotFittedError, UsageError
 from elman.model.explain import LayerFacts
 from elman.model.memory import batch_bytes
@@ -414,6 +414,7 @@ def test_explain(capsys):
 
 
 def test_explain_says_why_it_is_numpy(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     """Without the native core, and for a cell that it has no kernel for."""
     model = elman.Sequential([layers.Bidirectional(layers.LSTM(64, peephole=True)), layers.Dense(3)])
     model.build(4)
@@ -422,13 +423,64 @@ def test_explain_says_why_it_is_numpy(capsys, monkeypatch):
     )
     assert [layer.kernel for layer in model.explain().layers[1:3]] == [None, None]
     text = capsys.readouterr().out
-    assert "forward (LSTM)" in text and "NumPy (2)" in text
-    assert "(1) NumPy: the layers below it do the work" in text
-    assert "(2) NumPy: there is no native kernel for the cell" in text
+    [whole] = [line for line in text.splitlines() if "bidirectional" in line]
+    assert "see below" in whole and "NumPy" not in whole
+    assert "forward (LSTM)" in text and "NumPy (1)" in text and "NumPy (2)" not in text
+    assert "(1) NumPy: there is no native kernel for the cell" in text
     monkeypatch.setattr("elman.ops.kernels.native", None)
     expected = LayerFacts("dense", "Dense", None, "the native core is not installed", 1, 387, 768, 24, 32)
     assert model.explain().layers[-1] == expected
     assert "the native core is not installed" in capsys.readouterr().out
+
+
+LOSSES = {
+    "cross-entropy": (losses.CrossEntropy(), "cross_entropy", None),
+    "smoothed": (losses.CrossEntropy(label_smoothing=0.1), None, "label smoothing"),
+    "probabilities": (losses.CategoricalCrossEntropy(), None, "no matrix product"),
+    "numbers": (losses.SquaredError(), None, "no matrix product"),
+    "ctc": (losses.CTC(), "ctc", None),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_explain_names_the_loss(capsys, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "120")
+    loss, kernel, reason = LOSSES[name]
+    model = elman.Sequential([layers.GRU(6, return_sequences=True), layers.Dense(3)])
+    model.build(4)
+    assert model.explain().loss is None and model.explain().to_dict()["loss"] is None
+    assert "loss" not in capsys.readouterr().out
+    model.compile("adam", loss)
+    told = model.explain()
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "loss" in line]
+    assert told.loss.kind == type(loss).__name__ and told.to_dict()["loss"]["kernel"] == told.loss.kernel
+    assert f"loss ({told.loss.kind})" in line and (told.loss.kernel or "NumPy") in line
+    if not elman.show_config()["native"]:
+        kernel, reason = None, reason or "the native core is not installed"
+    assert told.loss.kernel == kernel
+    assert (told.loss.reason is None) if reason is None else (reason in told.loss.reason)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_runs_where_it_says(monkeypatch, smoothing, dtype):
+    called = []
+    spy = SimpleNamespace(cross_entropy=lambda *_: called.append(True) or 1.0)
+    monkeypatch.setattr("elman.ops.losses.entropies.native", spy)
+    monkeypatch.setattr("elman.ops.kernels.native", spy)
+    loss = losses.CrossEntropy(label_smoothing=smoothing)
+    loss(np.zeros((2, 3), dtype), np.array([0, 2]), want_grad=False)
+    assert bool(called) == (loss.runs_on(dtype).kernel is not None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
+def test_ctc_runs_where_it_says(monkeypatch, dtype):
+    called = []
+    spy = SimpleNamespace(ctc=lambda *work: (called.append(True), work[7].fill(1.0)))
+    monkeypatch.setattr("elman.ops.ctc.native", spy)
+    monkeypatch.setattr("elman.ops.kernels.native", spy)
+    losses.CTC()(Ragged(np.zeros((3, 3), dtype), [3]), Ragged(np.array([1, 2]), [2]), want_grad=False)
+    assert bool(called) == (losses.CTC().runs_on(dtype).kernel is not None)
 
 
 def test_explain_fits_into_a_terminal(capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """The loop and what surrounds it: figures of an epoch, divergence, callbacks, progress, seeds."""
 
+import errno
 import io
 import math
 import pickle
@@ -248,7 +249,8 @@ def test_an_exception_in_a_callback_comes_out_with_its_traceback(hook):
         loop.fit(Engine([1.0] * 2), Batches([True] * 2), SGD(0.1), callbacks=[bad, log])
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "guilty"
     assert caught.value.__cause__ is None
-    assert log.heard[-1] == ("interrupt", None)
+    # Before the first step there is nothing to keep.
+    assert (log.heard[-1:] == [("interrupt", None)]) == (hook != "on_train_begin")
 
 
 def test_an_exception_in_a_generator_comes_out_after_the_work_is_kept():
@@ -469,3 +471,23 @@ def test_what_takes_long_says_how_far_it_is(capsys, monkeypatch):
     assert lines == ["predict    0 %  12.0 s left", "predict   50 %  9.0 s left"]
     assert list(progress.watch("abcd", total=4, what="predict", verbose=0)) == list("abcd")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_reader_that_has_left_loses_no_work(monkeypatch, terminal):
+    class Gone(io.StringIO):
+        tried = 0
+
+        def isatty(self):
+            return terminal
+
+        def write(self, text):
+            Gone.tried += 1
+            # What a terminal that is gone answers, and a pipe.
+            raise OSError(errno.EIO, "gone") if terminal else BrokenPipeError
+
+    ticks = iter(range(0, 100, 3))
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr("sys.stderr", Gone())
+    assert list(progress.watch("abcd", total=4, what="predict")) == list("abcd")
+    assert Gone.tried

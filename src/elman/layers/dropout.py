@@ -48,7 +48,7 @@ class Dropout(Layer):
         >>> layer = Dropout(0.5)
         >>> x = np.ones((1, 6))
         >>> layer.forward(x, rng=np.random.default_rng(3))[0]
-        array([[2., 0., 0., 0., 0., 2.]])
+        array([[0., 0., 2., 2., 0., 2.]])
         >>> layer.forward(x)[0] is x
         True
     """

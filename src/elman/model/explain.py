@@ -13,11 +13,12 @@ from elman.layers import Layer, Recurrent, Wrapper
 from elman.model.memory import walk
 from elman.ops import kernels
 from elman.ops.core import show_config
+from elman.ops.losses import Loss
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["Explanation", "LayerFacts", "explain"]
+__all__ = ["Explanation", "LayerFacts", "LossFacts", "explain"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ class LayerFacts:
 
 
 @dataclass(frozen=True)
+class LossFacts:
+    """What the loss runs on.
+
+    Attributes:
+        kind: such as "CrossEntropy".
+        kernel: the native kernel, or None for NumPy.
+        reason: why it is NumPy, or None.
+    """
+
+    kind: str
+    kernel: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """How a model runs on this machine.
 
@@ -59,6 +75,7 @@ class Explanation:
         threads: that the native core may use.
         batch_size: sequences of the batch.
         steps: of each of them.
+        loss: what it is compiled with, or None.
     """
 
     title: str
@@ -68,6 +85,7 @@ class Explanation:
     threads: int
     batch_size: int
     steps: int
+    loss: LossFacts | None
 
     @property
     def parameters(self) -> int:
@@ -109,17 +127,16 @@ class Explanation:
         table.add_column("bytes/step", justify="right", footer=_short(self.kept_bytes))
         reasons: list[str] = []
         for layer in self.layers:
-            if layer.reason is not None and layer.reason not in reasons:
-                reasons.append(layer.reason)
-            note = "" if layer.reason is None else f" ({reasons.index(layer.reason) + 1})"
             table.add_row(
                 Text(_label(layer)),
-                Text("NumPy" + note if layer.kernel is None else layer.kernel),
+                Text(_shown(layer, reasons)),
                 str(layer.threads),
                 f"{layer.parameters:,}",
                 f"{layer.flops:,}",
                 f"{layer.kept_bytes:,}",
             )
+        if self.loss is not None:
+            table.add_row(Text(f"loss ({self.loss.kind})"), Text(_shown(self.loss, reasons)))
         notes = [Text(f"({number}) NumPy: {reason}", style="dim") for number, reason in enumerate(reasons, 1)]
         return Group(table, *notes)
 
@@ -136,6 +153,7 @@ def explain(
     dtype: np.dtype[Any],
     batch_size: int,
     steps: int,
+    loss: Loss | None,
 ) -> Explanation:
     """Gather what `Sequential.explain` says.
 
@@ -147,6 +165,7 @@ def explain(
         dtype: of the parameters.
         batch_size: sequences of the batch.
         steps: of each of them.
+        loss: that the model is compiled with, or None.
     """
     config = show_config()
     seen: set[int] = set()
@@ -186,6 +205,7 @@ def explain(
         threads=config["threads"],
         batch_size=batch_size,
         steps=steps,
+        loss=None if loss is None else LossFacts(type(loss).__name__, *loss.runs_on(dtype)),
     )
 
 
@@ -204,6 +224,17 @@ def _flops(layer: Layer, shapes: dict[str, tuple[int, ...]], *, ids: bool) -> in
     """
     taken = set(shapes) if layer.needs_ids else {"weight_ih"} if ids else set()
     return sum(2 * math.prod(shape) for name, shape in shapes.items() if len(shape) == 2 and name not in taken)
+
+
+def _shown(part: LayerFacts | LossFacts, reasons: list[str]) -> str:
+    """Say in the table what runs a layer or the loss; a new reason becomes a note."""
+    if part.kernel is not None or part.reason is None:
+        return str(part.kernel)
+    if part.reason == kernels.HOLDS.reason:
+        return "see below"
+    if part.reason not in reasons:
+        reasons.append(part.reason)
+    return f"NumPy ({reasons.index(part.reason) + 1})"
 
 
 def _label(layer: LayerFacts) -> str:

@@ -157,8 +157,9 @@ class Foundation:
     def explain(self, *, batch_size: int = 32, steps: int = 100) -> Explanation:
         """Print how every layer runs on this machine, and what it costs.
 
-        For each layer: the native kernel and its instruction set, or NumPy and why; the threads that
-        run for such a batch; and, all exact but for what is left out as written,
+        For each layer: the native kernel and its instruction set, or NumPy and why (layers that hold others
+        say "see below": their parts follow); the threads that run for such a batch; and, all exact but for
+        what is left out as written,
 
         - parameters;
         - FLOP/step: an addition and a multiplication for every weight that a step is multiplied with,
@@ -168,15 +169,16 @@ class Foundation:
           single numbers such as tanh are not counted; they take a few hundredths of the time;
         - bytes/step: what training holds for a step, activations and gradients.
 
-        A layer that works on one row per sequence has one row in place of every step. The last line
-        is for the whole batch: parameters, FLOP forward, bytes held.
+        A layer that works on one row per sequence has one row in place of every step. Of the loss of a
+        compiled model the kernel is named, too. The last line is for the whole batch: parameters, FLOP
+        forward, bytes held.
 
         Args:
             batch_size: sequences of the batch.
             steps: of each of them.
 
         Returns:
-            The same as an object: `layers`, `parameters`, `flops`, `kept_bytes`, `to_dict()`.
+            The same as an object: `layers`, `loss`, `parameters`, `flops`, `kept_bytes`, `to_dict()`.
 
         Raises:
             NotFittedError: if the input size is not known yet.
@@ -207,6 +209,7 @@ class Foundation:
             dtype=self.dtype,
             batch_size=int(batch_size),
             steps=int(steps),
+            loss=self.loss,
         )
         Console(highlight=False).print(explanation)
         return explanation

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from elman.cells import Cell
 from elman.ops.core import native
 
-__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_product", "of_recurrence", "threads_for"]
+__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_loss", "of_product", "of_recurrence", "threads_for"]
 
 
 class Kernel(NamedTuple):
@@ -25,11 +25,11 @@ class Kernel(NamedTuple):
     reason: str | None
 
 
-#: Of layers without products there is little to gain: their time is that of reading their numbers once or twice.
+#: Of layers and losses without products there is little to gain: their time is that of reading numbers once or twice.
 ARITHMETIC = Kernel(None, "no matrix product, a pass or two over its numbers")
 
 #: Of layers that hold others: the work is theirs.
-HOLDS = Kernel(None, "the layers below it do the work; it copies and adds their rows")
+HOLDS = Kernel(None, "the layers below it do the work; it copies and adds their rows in NumPy")
 
 
 def of_product(dtype: DTypeLike) -> Kernel:
@@ -52,6 +52,16 @@ def of_lookup(dtype: DTypeLike) -> Kernel:
         dtype: of the numbers.
     """
     return _native("lookup", dtype)
+
+
+def of_loss(name: str, dtype: DTypeLike) -> Kernel:
+    """Say what computes a loss that has a native kernel.
+
+    Args:
+        name: of the kernel.
+        dtype: of the outputs.
+    """
+    return _native(name, dtype)
 
 
 def of_recurrence(cell: Cell, dtype: DTypeLike) -> Kernel:

@@ -5,6 +5,7 @@ All of it goes to stderr. The loop asks only `now >= progress.due`, which costs 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -243,7 +244,7 @@ def watch(items: Iterable[T], *, total: int, what: str, verbose: Verbose = "auto
         items: of some work that goes through them.
         total: how many there are.
         what: the work, for the display.
-        verbose: 0 silent; else a bar on a terminal and a line every few seconds elsewhere.
+        verbose: 0 silent; else a bar on a terminal and a line every few seconds elsewhere, as long as somebody reads.
     """
     stream = None if verbose == 0 else sys.stderr
     began = time.perf_counter()
@@ -254,23 +255,27 @@ def watch(items: Iterable[T], *, total: int, what: str, verbose: Verbose = "auto
             now = time.perf_counter()
             if stream is not None and now >= due:
                 left = f"{duration((now - began) / max(done, 1) * (total - done))} left"
-                if stream.isatty():
-                    from rich.console import Console
-                    from rich.progress import Progress as RichProgress
+                try:
+                    if stream.isatty():
+                        from rich.console import Console
+                        from rich.progress import Progress as RichProgress
 
-                    due = now + Bar.interval
-                    if bar is None:
-                        bar = RichProgress(console=Console(stderr=True), auto_refresh=False, transient=True)
-                        bar.start()
-                        task = bar.add_task(what, total=total)
-                    bar.update(task, completed=done, description=f"{what}  {left}", refresh=True)
-                else:
-                    due = now + 5.0
-                    print(f"{what}  {100 * done // total:3d} %  {left}", file=stream, flush=True)
+                        due = now + Bar.interval
+                        if bar is None:
+                            new = RichProgress(console=Console(stderr=True), auto_refresh=False, transient=True)
+                            new.start()
+                            bar, task = new, new.add_task(what, total=total)
+                        bar.update(task, completed=done, description=f"{what}  {left}", refresh=True)
+                    else:
+                        due = now + 5.0
+                        print(f"{what}  {100 * done // total:3d} %  {left}", file=stream, flush=True)
+                except OSError:
+                    stream = None  # whoever read it has left: no reason to lose the work
             yield item
     finally:
         if bar is not None:
-            bar.stop()
+            with contextlib.suppress(OSError):
+                bar.stop()
 
 
 def duration(seconds: float) -> str:

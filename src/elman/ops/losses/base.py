@@ -6,9 +6,11 @@ import warnings
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, say
+from elman.ops import kernels
+from elman.ops.kernels import Kernel
 from elman.ops.options import Named
 
 __all__ = ["Array", "Loss", "Result", "Targets", "nothing_counts", "refuse", "shares", "sum_of", "total_weight"]
@@ -53,6 +55,14 @@ class Loss(Named):
             DataError: if the target does not fit.
         """
         raise NotImplementedError
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code computes the loss; see `Sequential.explain`.
+
+        Args:
+            dtype: of the outputs.
+        """
+        return kernels.ARITHMETIC
 
 
 def refuse(expected: object, got: object) -> NoReturn:

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from elman.errors import DataError, say
+from elman.ops import kernels
 from elman.ops.core import native
+from elman.ops.kernels import Kernel
 from elman.ops.losses.base import (
     Array,
     Loss,
@@ -95,6 +98,12 @@ class CrossEntropy(_Entropy):
             probability -= smoothing / n_classes
         probability *= share
         return loss, total, probability
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code computes the loss: label smoothing is NumPy's."""
+        if self.label_smoothing:
+            return Kernel(None, "label smoothing: a few passes over the outputs")
+        return kernels.of_loss("cross_entropy", dtype)
 
 
 @dataclass(frozen=True)

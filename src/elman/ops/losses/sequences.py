@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from elman.errors import UsageError, say
+from elman.ops import kernels
 from elman.ops.ctc import ctc
+from elman.ops.kernels import Kernel
 from elman.ops.losses.base import Array, Loss, Result, Targets
 from elman.ragged import Ragged
 
@@ -68,3 +71,7 @@ class CTC(Loss):
             DataError: if a sequence has fewer steps than its labels need.
         """
         return ctc(logits.values, logits.lengths, labels, blank=self.blank, weights=weights, want_grad=want_grad)
+
+    def runs_on(self, dtype: DTypeLike) -> Kernel:
+        """Say which code computes the loss."""
+        return kernels.of_loss("ctc", dtype)
