@@ -14,10 +14,13 @@ Example:
 
 from elman.tasks.addition import BinaryAdder
 from elman.tasks.base import Task
+from elman.tasks.classifier import SequenceClassifier
 from elman.tasks.describe import describe
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
+from elman.tasks.regressor import SequenceRegressor
 from elman.tasks.saving import SaveEachEpoch
+from elman.tasks.tagger import SequenceTagger
 from elman.tasks.text_files import read_text
 from elman.tasks.vocabulary import Vocabulary
 
@@ -26,6 +29,9 @@ __all__ = [
     "BinaryAdder",
     "LanguageModel",
     "SaveEachEpoch",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Task",
     "Vocabulary",
     "describe",
