@@ -98,7 +98,7 @@ class Wrapper(Layer):
         """Give every part its weights; they keep the clock."""
         super().bind(weights)
         for part, layer in self.parts.items():
-            layer.bind(Weights(part_of_grads(weights, part), weights.clock))
+            layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.precision))
 
     def state_sizes(self) -> tuple[int, ...]:
         """Give the width of every part of the state, part after part."""
