@@ -33,7 +33,14 @@ ELMAN_INLINE uint32_t pair_of(float first, float second) {
 }
 
 ELMAN_INLINE Pairs pairs_of(Vec<float> first, Vec<float> second) {
+#if defined(__AVX512BF16__)
+    const __m512i together = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    const __m512i in_turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                             21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return (Pairs)_mm512_permutexvar_epi16(in_turn, together);
+#else
     return ((rounded(first) >> 16) & 0xffff) | (rounded(second) & kHighHalf);
+#endif
 }
 
 ELMAN_INLINE void store_pairs(float* to, Pairs pairs) {

@@ -210,6 +210,7 @@ class Foundation:
             input_size=size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            precision=self.precision,
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
