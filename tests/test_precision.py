@@ -129,5 +129,5 @@ def test_a_language_model_takes_it(tmp_path: Path) -> None:
     assert model.model_.precision == "bfloat16"
     model.save(tmp_path / "m.elman")
     assert elman.load(tmp_path / "m.elman").model_.precision == "bfloat16"
-    with pytest.raises(UsageError, match="precision is not accepted.*'bfloat16'"):
+    with pytest.raises(UsageError, match=r"precision is not accepted.*'bfloat16'"):
         elman.LanguageModel(precision="int4", **options).fit("to be or not to be")
