@@ -64,9 +64,10 @@ class Recurrence {
     long grad_width() const { return grad_stride_; }
     long cell_width() const { return width_; }
 
-    void forward(uint64_t tick, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0, Maybe<In<T>> c0,
-                 Maybe<nb::tuple> masks, Out<T> y, Out<T> h_last, Maybe<Out<T>> c_last, Maybe<Out<T>> gates,
-                 Maybe<Out<T>> cells) {
+    void forward(uint64_t tick, const Maybe<In<T>>& x, const Maybe<Ids>& ids, const In<int64_t>& lengths,
+                 const Maybe<In<T>>& h0, const Maybe<In<T>>& c0, const Maybe<nb::tuple>& masks, const Out<T>& y,
+                 const Out<T>& h_last, const Maybe<Out<T>>& c_last, const Maybe<Out<T>>& gates,
+                 const Maybe<Out<T>>& cells) {
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const Noise held = noise(v, masks);

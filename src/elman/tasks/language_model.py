@@ -267,14 +267,14 @@ class LanguageModel(Task):
                 if length:
                     yield symbols[int(ids[0]) - 1]
                 length -= 1
-        state = None
+        stream = self.model_.stream()
+        logits = stream.chunk(ids)[-1]
         while length > 0:
             # Numbers are drawn by the hundred: one at a time they would cost as much as a layer.
             for uniform in rng.random(min(length, 256)).tolist():
-                logits, state = self.model_.step(ids, state)
                 token = sampler.choose(logits, uniform)
                 yield symbols[token - 1]
-                ids = np.array([token], np.int32)
+                logits = stream.step(token)
             length -= 256
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
