@@ -21,7 +21,7 @@ class Linear {
         address(bias, "bias", {outputs_});
     }
 
-    void forward(uint64_t tick, int activation, const In<T>& x, const Out<T>& y) {
+    void forward(uint64_t tick, int activation, In<T> x, Out<T> y) {
         LinearViews<T> v = views(tick, activation, x);
         v.y = address(y, "y", {v.rows, outputs_});
         const double operations = this->operations(v);

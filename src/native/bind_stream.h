@@ -18,34 +18,48 @@ namespace elman {
 template <class T>
 class RecurrenceSteps {
   public:
-    RecurrenceSteps(Recurrence<T>& kernel, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths,
-                    std::pair<Out<T>, Out<T>> h, Maybe<std::pair<Out<T>, Out<T>>> c, Maybe<nb::tuple> masks, Out<T> y)
-        : kernel_(kernel), x_(x), ids_(ids), lengths_(lengths), masks_(masks), y_(y) {
-        for (int side = 0; side < 2; ++side) {
-            h_[side] = side ? h.second : h.first;
-            h_before_[side] = In<T>(h_[side].handle());
-            if (!c) continue;
-            c_[side] = side ? c->second : c->first;
-            c_before_[side] = In<T>(c_[side]->handle());
-        }
+    typedef std::pair<Out<T>, Out<T>> Sides;
+
+    RecurrenceSteps(Recurrence<T>& kernel, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Sides h, Maybe<Sides> c,
+                    Maybe<nb::tuple> masks, Out<T> y)
+        : kernel_(kernel), x_(x), ids_(ids), h_(h), c_(c), y_(y) {
+        bind(0, lengths, h.first, h.second, c ? Maybe<Out<T>>(c->first) : Maybe<Out<T>>(),
+             c ? Maybe<Out<T>>(c->second) : Maybe<Out<T>>(), masks);
+        bind(1, lengths, h.second, h.first, c ? Maybe<Out<T>>(c->second) : Maybe<Out<T>>(),
+             c ? Maybe<Out<T>>(c->first) : Maybe<Out<T>>(), masks);
     }
 
     void advance(uint64_t tick, int side) {
         require(side == 0 || side == 1, "a state has two sides");
-        kernel_.forward(tick, x_, ids_, lengths_, h_before_[side], c_before_[side], masks_, y_, h_[1 - side],
-                        c_[1 - side], {}, {});
+        const Turn turn(kernel_.busy_);
+        RecurrenceViews<T>& v = views_[side];
+        if (v.ids) check_ids(v.ids, v.batch.rows, kernel_.inputs_, "token id");
+        kernel_.stop_ = false;
+        kernel_.run_forward(tick, v);
     }
 
   private:
+    typedef typename Recurrence<T>::Noise Noise;
+
+    void bind(int side, const In<int64_t>& lengths, const Out<T>& h, const Out<T>& h_next, const Maybe<Out<T>>& c,
+              const Maybe<Out<T>>& c_next, const Maybe<nb::tuple>& masks) {
+        const Maybe<In<T>> c0 = c ? Maybe<In<T>>(In<T>(c->handle())) : Maybe<In<T>>();
+        RecurrenceViews<T>& v = views_[side];
+        v = kernel_.views(x_, ids_, lengths, In<T>(h.handle()), c0);
+        noise_[side] = kernel_.noise(v, masks);
+        kernel_.outputs(v, y_, h_next, c_next, {}, {});
+        v.batch = batch_.of(lengths.data(), v.batch.ranks);  // the kernel's own is another one with every batch
+    }
+
     Recurrence<T>& kernel_;
     Maybe<In<T>> x_;
     Maybe<Ids> ids_;
-    In<int64_t> lengths_;
-    Maybe<In<T>> h_before_[2], c_before_[2];
-    Out<T> h_[2];
-    Maybe<Out<T>> c_[2];
-    Maybe<nb::tuple> masks_;
+    Sides h_;
+    Maybe<Sides> c_;
     Out<T> y_;
+    Noise noise_[2];
+    RankedBatch batch_;
+    RecurrenceViews<T> views_[2];
 };
 
 template <class T>
@@ -88,13 +102,13 @@ class LookupSteps {
     Out<T> y_;
 };
 
-// What an object shows of its memory, C-contiguous and in this machine's byte order; no dimensions and format 0 if it
-// shows none.
+// A plain NumPy array, C-contiguous and in this machine's byte order; no dimensions and format 0 if it is anything
+// else. Of its kin (masked arrays, matrices) the memory alone says too little.
 class Shown {
   public:
-    explicit Shown(nb::handle x) {
-        shows_ = PyObject_CheckBuffer(x.ptr()) &&
-                 PyObject_GetBuffer(x.ptr(), &view_, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) == 0;
+    Shown(nb::handle x, nb::handle plain) {
+        if (reinterpret_cast<PyObject*>(Py_TYPE(x.ptr())) != plain.ptr()) return;
+        shows_ = PyObject_GetBuffer(x.ptr(), &view_, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) == 0;
         if (!shows_) PyErr_Clear();
     }
     ~Shown() {
@@ -116,6 +130,10 @@ class Shown {
     bool shows_ = false;
 };
 
+inline nb::object plain_array() {
+    return nb::module_::import_("numpy").attr("ndarray");
+}
+
 // What a door says of what came: nothing is taken of what is not exactly right, for Python to say what is wrong or to
 // bring it into form. A row may come without the axis of the batch where there is one stream.
 enum Taken { kNotTaken = 0, kOneRow = 1, kRows = 2 };
@@ -123,14 +141,15 @@ enum Taken { kNotTaken = 0, kOneRow = 1, kRows = 2 };
 template <class T>
 class NumbersDoor {
   public:
-    explicit NumbersDoor(Out<T> rows) : rows_(rows) {
+    explicit NumbersDoor(Out<T> rows) : rows_(rows), plain_(plain_array()) {
         require(rows.ndim() == 2, "rows must be a matrix");
         address(rows, "rows", {static_cast<int64_t>(rows.shape(0)), static_cast<int64_t>(rows.shape(1))});
     }
 
     int take(nb::handle x) {
-        const Shown shown(x);
-        const Py_ssize_t rows = static_cast<Py_ssize_t>(rows_.shape(0)), width = static_cast<Py_ssize_t>(rows_.shape(1));
+        const Shown shown(x, plain_);
+        const Py_ssize_t rows = static_cast<Py_ssize_t>(rows_.shape(0)),
+                         width = static_cast<Py_ssize_t>(rows_.shape(1));
         const bool batch = shown.ndim() == 2 && shown.shape(0) == rows && shown.shape(1) == width;
         if (!batch && !(shown.ndim() == 1 && rows == 1 && shown.shape(0) == width)) return kNotTaken;
         const bool taken = shown.format() == 'f'   ? copy(shown.template data<float>())
@@ -147,18 +166,20 @@ class NumbersDoor {
         const size_t count = rows_.shape(0) * rows_.shape(1);
         T* const to = rows_.data();
         int odd = 0;
-        for (size_t i = 0; i < count; ++i) odd |= !(std::abs(static_cast<T>(from[i])) < std::numeric_limits<T>::infinity());
+        for (size_t i = 0; i < count; ++i)
+            odd |= !(std::abs(static_cast<T>(from[i])) < std::numeric_limits<T>::infinity());
         if (odd) return false;
         for (size_t i = 0; i < count; ++i) to[i] = static_cast<T>(from[i]);
         return true;
     }
 
     Out<T> rows_;
+    nb::object plain_;
 };
 
 class IdsDoor {
   public:
-    IdsDoor(Out<int64_t> ids, int64_t end) : ids_(ids), end_(end) {
+    IdsDoor(Out<int64_t> ids, int64_t end) : ids_(ids), end_(end), plain_(plain_array()) {
         require(ids.ndim() == 1, "ids must be a vector");
         address(ids, "ids", {static_cast<int64_t>(ids.shape(0))});
     }
@@ -172,7 +193,7 @@ class IdsDoor {
             ids_.data()[0] = id;
             return kOneRow;
         }
-        const Shown shown(x);
+        const Shown shown(x, plain_);
         const bool whole = shown.format() == 'l' || shown.format() == 'q';
         if (!whole || shown.ndim() != 1 || shown.shape(0) != static_cast<Py_ssize_t>(rows)) return kNotTaken;
         const int64_t* const from = shown.data<int64_t>();
@@ -186,6 +207,7 @@ class IdsDoor {
   private:
     Out<int64_t> ids_;
     int64_t end_;
+    nb::object plain_;
 };
 
 template <class T>
@@ -207,13 +229,13 @@ void bind_steps(nb::module_& m, const char* suffix) {
         .def("advance", &LookupSteps<T>::advance, nb::arg("tick"), nb::arg("side"));
     nb::class_<NumbersDoor<T>>(m, (std::string("NumbersDoor") + suffix).c_str())
         .def(nb::init<Out<T>>(), one("rows"))
-        .def("take", &NumbersDoor<T>::take, nb::arg("x"));
+        .def("take", &NumbersDoor<T>::take, nb::arg("x").none());
 }
 
 inline void bind_ids_door(nb::module_& m) {
     nb::class_<IdsDoor>(m, "IdsDoor")
         .def(nb::init<Out<int64_t>, int64_t>(), nb::arg("ids").noconvert(), nb::arg("end"))
-        .def("take", &IdsDoor::take, nb::arg("x"));
+        .def("take", &IdsDoor::take, nb::arg("x").none());
 }
 
 }  // namespace elman

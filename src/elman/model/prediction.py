@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import UsageError, say
 from elman.layers import check_carry
@@ -165,6 +165,6 @@ class Prediction(Foundation):
         return Stream(self, batch)
 
 
-def _like(x: Ragged, rows: Array, steps: int | None) -> Ragged:
+def _like(x: Ragged, rows: NDArray[Any], steps: int | None) -> Ragged:
     """Give the sequences that rows (N, K) are: those of x, or so many steps for each of them."""
     return x.with_values(rows) if steps is None else Ragged(rows, np.full(len(x), steps))

@@ -40,9 +40,7 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
     next_id: _Id
 
 
-def save(
-    path: str | os.PathLike[str], model: Foundation, state: State, *, ids: Sequence[int], next_id: int
-) -> None:
+def save(path: str | os.PathLike[str], model: Foundation, state: State, *, ids: Sequence[int], next_id: int) -> None:
     """Write state and ids of streams, atomically and durably.
 
     Args:

@@ -19,6 +19,7 @@ from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
 from elman.tasks.saving import SaveEachEpoch
 from elman.tasks.text_files import read_text
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import Vocabulary
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LanguageModel",
     "SaveEachEpoch",
     "Task",
+    "TextStream",
     "Vocabulary",
     "describe",
     "load",

@@ -20,6 +20,7 @@ from elman.model import Sequential
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.sampling import Sampler, is_integer
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
 from elman.training.callbacks import Callback
@@ -276,6 +277,15 @@ class LanguageModel(Task):
                 yield symbols[token - 1]
                 logits = stream.step(token)
             length -= 256
+
+    def stream(self) -> TextStream:
+        """Begin a text that comes piece by piece; see `elman.tasks.TextStream`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("stream")
+        return TextStream(self.model_, self.vocabulary_)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
