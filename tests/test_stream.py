@@ -15,7 +15,6 @@ from elman import layers
 from elman.errors import DataError, DataTypeError, ModelFileError, SaveError, UsageError
 from elman.ops.core import native
 from elman.optimizers import SGD
-from elman.ragged import Ragged
 
 pytestmark = pytest.mark.skipif(native is None, reason="NumPy's matrix product gives a row other bits when it is alone")
 
@@ -41,8 +40,8 @@ MODELS = {
     "learned": (lambda: [recurrent(GRU, initial_state="learned"), layers.Residual(recurrent(LSTM))], False),
     "last": (lambda: [recurrent(GRU), layers.LSTM(4), layers.Dense(3, activation="softmax")], False),
     "pooled": (lambda: [recurrent(RNN), layers.Pooling("last"), layers.LayerNorm()], False),
-    "around": (lambda: [layers.Residual(layers.GRU(F, return_sequences=True)), layers.Residual(layers.Dropout(0.5))], False),
-    "row-wise": (lambda: [layers.Dense(6, activation="relu"), layers.LayerNorm(), layers.Dense(2, activation="tanh")], False),
+    "around": (lambda: [layers.Residual(recurrent(GRU, units=F)), layers.Residual(layers.Dropout(0.5))], False),
+    "row-wise": (lambda: [layers.Dense(6, activation="relu"), layers.LayerNorm(), layers.Dense(2)], False),
     "embedding": (lambda: [layers.Embedding(V, 6), layers.Dropout(0.5), recurrent(LSTM), layers.Dense(V)], True),
     "one-hot": (lambda: [recurrent(GRU), layers.Dense(4, activation="sigmoid")], True),
 }  # fmt: skip
@@ -401,7 +400,7 @@ MESSAGES = {
     "leave by name": (lambda s, d: s.leave("ab"), UsageError, "leave: ids are no integers"),
     "no file": (lambda s, d: s.load(d / "none"), UsageError, "there is no such file"),
     "no folder": (lambda s, d: s.save(d / "none" / "state"), SaveError, "none"),
-    "another model": (lambda s, d: s.load(saved(d, name="gru", **{"dtype": "float64"})), ModelFileError, "has dtype float64, expected float32"),
+    "another model": (lambda s, d: s.load(saved(d, name="gru", dtype="float64")), ModelFileError, "has dtype float64, expected float32"),
     "another name": (lambda s, d: s.load(renamed(d)), ModelFileError, "it holds the state of another model, expected 'sequential', got 'weather'."),
     "other layers": (lambda s, d: s.load(saved(d, "lstm")), ModelFileError, "it holds the state of another model named 'sequential', expected gru (GRU, 9), got lstm (LSTM, 9, 9)."),
     "a model file": (lambda s, d: s.load(model_file(d)), ModelFileError, "it holds no state of a stream, but a model. Give a file that Stream.save wrote."),
