@@ -364,6 +364,7 @@ def set_state(stream, state):
 # name -> call on a stream of two GRU sequences and on a folder, error, message
 MESSAGES = {
     "batch": (lambda s, d: make("gru").stream(-1), UsageError, "batch: this is no count, expected an integer >= 1, got -1."),
+    "batch is a truth": (lambda s, d: make("gru").stream(False), UsageError, "batch: this is no count, expected an integer >= 1, got False."),
     "batch is no number": (lambda s, d: make("gru").stream("two"), UsageError, "batch: this is no count, expected an integer >= 1, got 'two'."),
     "not causal": (lambda s, d: refused(layers.Bidirectional(layers.GRU(2))), UsageError, "stream: Bidirectional 'bidirectional' (Bidirectional(GRU)) needs whole sequences, so no state can be carried through it"),
     "mean": (lambda s, d: refused(recurrent(GRU), layers.Pooling("mean")), UsageError, "stream: Pooling 'pooling' (Pooling) needs whole sequences"),

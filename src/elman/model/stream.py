@@ -61,7 +61,7 @@ class Stream:
     def __init__(self, model: Foundation, batch: int = 1) -> None:
         model._engine_for("stream")
         check_carry(model.layers, where="stream")
-        if batch != 0:  # nobody yet is a way to begin
+        if batch != 0 or isinstance(batch, bool):  # nobody yet is a way to begin
             check_count("batch", batch)
         self._model = model
         self._token = [True]  # whoever has taken it is using the stream
