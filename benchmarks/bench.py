@@ -103,7 +103,7 @@ def begin(path: Path, *, resume: bool, settings: dict[str, str]) -> None:
 
 
 def start_child(arguments: Sequence[str], threads: int) -> int:
-    """Measure with so many threads in a process that has as many cores: pools are made by what there is at their start."""
+    """Measure with so many threads in a process on as many cores: pools are made by what there is at their start."""
     cores = results.available_cores()[:threads]
     pin: Callable[[], None] | None = None
     if hasattr(os, "sched_setaffinity"):
@@ -147,7 +147,10 @@ def measure(options: argparse.Namespace, path: Path) -> int:
                         done.rows.append(row)
                         results.write(path, done)
                         report.console.print(line(row), highlight=False)
-                except (AssertionError, RuntimeError) as error:  # other answers, or a peer that fails: go on with the rest
+                except (
+                    AssertionError,
+                    RuntimeError,
+                ) as error:  # other answers, or a peer fails: go on
                     failures += 1
                     report.console.print(f"{' '.join(map(str, job))}: NOT MEASURED, {error}", highlight=False)
             measure_ceilings(bench, done, dtypes, "end")

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.grid import Cost
-from benchmarks.results import Ceiling
-from benchmarks.timing import Budget, Contestant, Local, alternate
+from benchmarks.results import Ceiling, figure
+from benchmarks.timing import Budget, Contestant, Local, Timing, alternate
 from elman.ops import linear
 from elman.ops.weights import Weights
 from elman.ops.workspace import Workspace, activate
 
 PRODUCT_SIZE = 1536
-PRODUCT_FLOPS = 2.0 * PRODUCT_SIZE**3
 READ_SIDES = (512, 1448, 4096)  # of square float32 matrices: 1, 8 and 64 MB
 
 
@@ -57,6 +56,11 @@ def _torch_products(a: np.ndarray, b: np.ndarray) -> dict[str, Callable[[], obje
     return found
 
 
+def product_gflops(timing: Timing) -> float:
+    """Give the billions of operations per second of a product that took so long."""
+    return figure(2.0 * PRODUCT_SIZE**3 / timing.median / 1e9)
+
+
 def readers(side: int, *, torch: bool) -> dict[str, Contestant]:
     """Give a product of a square float32 matrix with one vector by everyone here: it is bound by reading the matrix."""
     matrix, vector = np.ones((side, side), np.float32), np.ones(side, np.float32)
@@ -79,12 +83,12 @@ def measure(dtype: str, threads: int, when: str, *, torch: bool, budget: Budget)
     if when == "start":
         for side in READ_SIDES:
             fastest = min(timing.median for timing in alternate(readers(side, torch=torch), budget).values())
-            speeds[str(4 * side * side)] = round(4 * side * side / fastest, -6)
+            speeds[str(4 * side * side)] = figure(4 * side * side / fastest)
     return Ceiling(
         dtype=dtype,
         threads=threads,
         when=when,
-        product_gflops={who: round(PRODUCT_FLOPS / t.median / 1e9, 1) for who, t in products.items()},
+        product_gflops={who: product_gflops(t) for who, t in products.items()},
         bytes_per_second=speeds,
     )
 
@@ -107,7 +111,7 @@ def least_us(cost: Cost, ceiling: Ceiling, peak_gflops: float) -> dict[str, floa
     seconds = cost.once / read_speed(ceiling, cost.once)
     if cost.again:
         seconds += cost.again / read_speed(ceiling, cost.held)
-    return {"arithmetic": round(cost.flops / peak_gflops / 1e3, 3), "memory": round(seconds * 1e6, 3)}
+    return {"arithmetic": figure(cost.flops / peak_gflops / 1e3), "memory": figure(seconds * 1e6)}
 
 
 def fastest(ceiling: Ceiling) -> str:

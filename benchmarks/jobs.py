@@ -9,7 +9,7 @@ from benchmarks.layer import Layer
 from benchmarks.peers.problem import LeftOutError
 from benchmarks.peers.roll import Roll
 from benchmarks.plan import Job
-from benchmarks.results import Ceiling, Key, Row, Timed
+from benchmarks.results import Ceiling, Key, Row, Timed, figure
 from benchmarks.timing import Budget, Contestant, Timing, alternate
 
 PEAK = "peak"
@@ -83,9 +83,7 @@ class Bench:
 
     def _streaming(self, job: Job) -> Row:
         point = POINTS[job.point]
-        found, left_out = streaming.contestants(
-            job.cell, point, self.roll, dtype=job.dtype, threads=self.threads
-        )
+        found, left_out = streaming.contestants(job.cell, point, self.roll, dtype=job.dtype, threads=self.threads)
         row = self._timed(self._empty(job.keys[0]), found, cost(job.cell, point, "forward", job.dtype))
         row.left_out = left_out
         return row
@@ -94,7 +92,7 @@ class Bench:
         program = training.PROGRAMS[job.point]
         found, left_out = training.contestants(program, self.roll)
         timings = alternate(found, self.budget)
-        n, steps, features = program.shape
+        _, steps, features = program.shape
         row = Row(
             *job.keys[0],
             batch=program.batch_size,
@@ -121,15 +119,13 @@ class Bench:
 
     def _empty(self, key: Key) -> Row:
         point = POINTS[key.point]
-        return Row(
-            *key, point.batch, point.steps, point.input_size, point.hidden, n_steps=int(point.lengths().sum())
-        )
+        return Row(*key, point.batch, point.steps, point.input_size, point.hidden, n_steps=int(point.lengths().sum()))
 
     def _timed(self, row: Row, contestants: dict[str, Contestant], least: Cost) -> Row:
         """Time a layer's contestants in turns with the machine's matrix product."""
         ceiling = self.ceiling(row.dtype)
         timings = alternate(contestants | {PEAK: self._products[row.dtype]}, self.budget)
-        row.peak_gflops = round(ceilings.PRODUCT_FLOPS / timings.pop(PEAK).median / 1e9, 1)
+        row.peak_gflops = ceilings.product_gflops(timings.pop(PEAK))
         row.flops, row.bytes = least.flops, least.bytes
         row.least_us = ceilings.least_us(least, ceiling, row.peak_gflops)
         _write_times(row, timings)
@@ -140,8 +136,8 @@ def _write_times(row: Row, timings: dict[str, Timing]) -> None:
     """Write down everybody's time, and its ratio to ours."""
     ours = timings["elman"]
     for who, timing in timings.items():
-        low, high = (round(1e6 * t, 4) for t in timing.quartiles)
+        low, high = (figure(1e6 * t) for t in timing.quartiles)
         there = sum(t == t for t in timing.rounds)
-        row.times[who] = Timed(round(timing.median * 1e6, 4), low, high, there, timing.calls)
+        row.times[who] = Timed(figure(timing.median * 1e6), low, high, there, timing.calls)
         if who != "elman":
-            row.times_elman[who] = round(timing.over(ours), 4)
+            row.times_elman[who] = figure(timing.over(ours))

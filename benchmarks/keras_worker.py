@@ -44,7 +44,9 @@ class Worker:
 
         self.calls = {"forward": forward, "forward+backward": both}
 
-    def build_program(self, *, cell, n_layers, units, outputs, per_step, loss, options, weights, x, y, batch_size, epochs):
+    def build_program(
+        self, *, cell, n_layers, units, outputs, per_step, loss, options, weights, x, y, batch_size, epochs
+    ):
         """Build and compile a model as one would write it in Keras; return the loss of the first batch."""
         parts = [
             RECURRENT[cell](units, return_sequences=per_step or k + 1 < n_layers, **options) for k in range(n_layers)

@@ -1,8 +1,8 @@
 """By how much resident memory grows in training: every side in a process of its own.
 
-The process runs `python -m benchmarks.memory WHO CELL POINT THREADS` and prints the bytes. Libraries are loaded, data is made
-and a small other model is trained before; what counts is everything from building the model to the end of its third
-training step, at its highest.
+The process runs `python -m benchmarks.memory WHO CELL POINT THREADS` and prints the bytes. Libraries are loaded, data
+is made and a small other model is trained before; what counts is everything from building the model to the end of its
+third training step, at its highest.
 """
 
 import subprocess

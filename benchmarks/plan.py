@@ -106,9 +106,7 @@ def select(
     for field, kind in known.items():
         if asked := [name for name in only if name in kind]:
             found = [job for job in found if getattr(job, field) in asked]
-    found = [
-        job for job in found if (not points or job.point in points) and (not threads or job.threads in threads)
-    ]
+    found = [job for job in found if (not points or job.point in points) and (not threads or job.threads in threads)]
     if not found:
         raise ValueError("nothing is left to measure: no job fits all of --only, --points and --threads")
     return found

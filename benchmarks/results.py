@@ -211,6 +211,11 @@ def new_report(settings: dict[str, str]) -> Report:
     )
 
 
+def figure(value: float) -> float:
+    """Round to the five digits that are worth writing down."""
+    return float(f"{value:.5g}")
+
+
 def path_of(name: str) -> Path:
     """Give the file of a run."""
     return RESULTS / f"{name}.json"
@@ -245,5 +250,3 @@ def published() -> Path | None:
     """Give the newest published run of the benchmark, or None."""
     found = sorted(RESULTS.glob("published-bench-*.json"))
     return found[-1] if found else None
-
-

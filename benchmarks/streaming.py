@@ -46,7 +46,9 @@ class ElmanStream:
         if len(x) == 1:
             y, self.state = self.model.step(x, self.state)
             return y[None]
-        y, self.state = self.model.predict(x[:, None], state=self.state, return_state=True, batch_size=len(x), verbose=0)
+        y, self.state = self.model.predict(
+            x[:, None], state=self.state, return_state=True, batch_size=len(x), verbose=0
+        )
         return y
 
 
@@ -96,7 +98,7 @@ def streams(roll: Roll, dtype: str) -> tuple[dict[str, Callable[[Problem], Strea
 def contestants(
     cell: str, point: Point, roll: Roll, *, dtype: str, threads: int
 ) -> tuple[dict[str, Contestant], dict[str, str]]:
-    """Open a stream of everybody, compare their first steps with the reference's, and return one step's work of each."""
+    """Open a stream of everybody, compare first steps with the reference's, and return one step's work of each."""
     problem = Problem(cell, point, dtype=dtype, threads=threads)
     makers, left_out = streams(roll, dtype)
     rng, judge = np.random.default_rng(2), NumpyStream(problem)

@@ -97,6 +97,12 @@ class Timing(NamedTuple):
         return {"median_us": round(self.median * 1e6, 2), "spread": round(self.spread, 4)}
 
 
+def in_turns(calls: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, Timing]:
+    """Time plain calls in so many rounds of a tenth of a second each."""
+    budget = Budget(seconds=np.inf, slice_seconds=0.1, rounds=rounds)
+    return alternate({name: Local(call) for name, call in calls.items()}, budget)
+
+
 def alternate(contestants: Mapping[str, Contestant], budget: Budget) -> dict[str, Timing]:
     """Time each contestant in turns, so that a slow moment of the machine hits all alike.
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import elman
+from benchmarks.adder_numpy import NumpyAdder
 from benchmarks.answers import TOLERANCES
 from benchmarks.grid import GATES
 from benchmarks.peers.keras_side import Keras, Remote, keras_weights
-from benchmarks.peers.roll import Roll
+from benchmarks.peers.roll import PEERS, Roll
 from benchmarks.timing import Contestant, Local
 from elman import layers
 
@@ -31,6 +32,7 @@ class Program:
     Attributes:
         shape: sequences, steps, and features or, with `ids`, the size of the vocabulary.
         per_step: whether there is a target for every step, or one per sequence.
+        lesson: whether this is binary addition as it is taught, beside its NumPy loop.
         epochs: of one call.
     """
 
@@ -45,6 +47,7 @@ class Program:
     per_step: bool = False
     ids: bool = False
     recurrent_dropout: float = 0.0
+    lesson: bool = False
 
     @property
     def steps(self) -> int:
@@ -78,6 +81,7 @@ CHARACTERS = {"shape": (500, 50, 65), "units": 128, "outputs": 65, "n_layers": 2
 PROGRAMS = {
     "keras_style": Program((100, 10, 3), "rnn", 5, 1, "mse", 10, epochs=10),
     "adder": Program((200, 8, 2), "rnn", 16, 1, "mse", 1, per_step=True),
+    "lesson": Program((1000, 8, 2), "rnn", 16, 1, "mse", 1, per_step=True, lesson=True),
     "mnist_rows": Program((1000, 28, 28), "lstm", 100, 10, "cross_entropy", 50),
     "mnist_dropout": Program((1000, 28, 28), "lstm", 100, 10, "cross_entropy", 50, recurrent_dropout=0.2),
     **{
@@ -113,6 +117,10 @@ def contestants(program: Program, roll: Roll) -> tuple[dict[str, Contestant], di
     Returns:
         Name -> one call's work, and name -> why somebody is left out.
     """
+    if program.lesson:
+        return lesson(program.shape[0]), dict.fromkeys(
+            (who for who in PEERS if who != "numpy"), "the lesson is compared with its own NumPy loop"
+        )
     x, y = program.data()
     first = slice(program.batch_size)
     model, fit = elman_program(program)
@@ -140,6 +148,15 @@ def contestants(program: Program, roll: Roll) -> tuple[dict[str, Contestant], di
     return found, left_out
 
 
+def lesson(examples: int) -> dict[str, Contestant]:
+    """Give binary addition, trained online by gradient descent: ours, and the loop that tutorials show.
+
+    Their first weights are drawn differently, so no answers can be compared; `benchmarks.adder` counts right sums.
+    """
+    adder, loop = elman.BinaryAdder(random_state=0, examples=examples), NumpyAdder(0)
+    return {"elman": Local(adder.fit), "numpy": Local(lambda: loop.train(examples))}
+
+
 def _after_a_step(program: Program) -> float:
     """Give our loss of the first batch after one step of training on it."""
     model, _ = elman_program(program)
@@ -149,7 +166,7 @@ def _after_a_step(program: Program) -> float:
 
 
 def _keras_program(program: Program, keras: Keras, x: np.ndarray, y: np.ndarray) -> float:
-    """Let the worker build the model; return its loss of the first batch. Ids are made one-hot before the clock runs."""
+    """Let the worker build the model; return its first batch's loss. Ids are made one-hot before the clock runs."""
     *recurrent, dense = program.weights()
     weights = [array for part in recurrent for array in keras_weights(program.cell, part)]
     return keras.ask(

@@ -32,7 +32,9 @@ class Keras:
             raise LeftOutError(f"no environment with Keras at {python.name} (make bench makes it)")
         self.pipe, other_end = Pipe()
         command = [str(python), str(WORKER), str(other_end.fileno()), str(threads)]
-        self.process = subprocess.Popen(command, pass_fds=[other_end.fileno()])
+        self.process = subprocess.Popen(  # TensorFlow greets on stderr; what goes wrong comes over the pipe
+            command, pass_fds=[other_end.fileno()], stderr=subprocess.DEVNULL
+        )
         other_end.close()  # so that a worker that ends is noticed
         try:
             self.versions: dict[str, str] = self._receive()
@@ -97,7 +99,9 @@ def keras_weights(cell: str, weights: dict[str, np.ndarray]) -> list[np.ndarray]
 def from_keras(cell: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Give the gradients of Keras's weights by elman's names."""
     ours, theirs = ORDERS[cell]["elman"], ORDERS[cell]["keras"]
-    named = {name: reorder(array.T, theirs, ours) for name, array in zip(("weight_ih", "weight_hh"), arrays, strict=False)}
+    named = {
+        name: reorder(array.T, theirs, ours) for name, array in zip(("weight_ih", "weight_hh"), arrays, strict=False)
+    }
     if cell != "gru":
         return named | {"bias": reorder(arrays[2], theirs, ours)}
     recurrent = reorder(arrays[2][1], theirs, ours)
