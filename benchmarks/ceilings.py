@@ -56,9 +56,14 @@ def _torch_products(a: np.ndarray, b: np.ndarray) -> dict[str, Callable[[], obje
     return found
 
 
+def product_flops() -> float:
+    """Count the operations of the large product."""
+    return 2.0 * PRODUCT_SIZE**3
+
+
 def product_gflops(timing: Timing) -> float:
     """Give the billions of operations per second of a product that took so long."""
-    return figure(2.0 * PRODUCT_SIZE**3 / timing.median / 1e9)
+    return figure(product_flops() / timing.median / 1e9)
 
 
 def readers(side: int, *, torch: bool) -> dict[str, Contestant]:

@@ -125,8 +125,11 @@ class Bench:
         """Time a layer's contestants in turns with the machine's matrix product."""
         ceiling = self.ceiling(row.dtype)
         timings = alternate(contestants | {PEAK: self._products[row.dtype]}, self.budget)
-        row.peak_gflops = ceilings.product_gflops(timings.pop(PEAK))
+        peak = timings.pop(PEAK)
+        row.peak_gflops = ceilings.product_gflops(peak)
         row.flops, row.bytes = least.flops, least.bytes
+        work = least.flops / ceilings.product_flops()
+        row.of_peak = {who: figure(work * peak.over(timing)) for who, timing in timings.items()}
         row.least_us = ceilings.least_us(least, ceiling, row.peak_gflops)
         _write_times(row, timings)
         return row

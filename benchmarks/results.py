@@ -106,6 +106,7 @@ class Row(Struct):
         flops: of the matrix products (a training step has none written down).
         bytes: that have to move at least.
         peak_gflops: the machine's fastest matrix product, in turns with this row.
+        of_peak: who -> operations per second over those of that product: the median over the rounds, as above.
         least_us: the time below which the machine cannot go: by its arithmetic and by its memory.
         grown_bytes: who -> growth of resident memory in training (measure "memory").
         left_out: who -> why it was not measured.
@@ -127,6 +128,7 @@ class Row(Struct):
     flops: Positive | None = None
     bytes: Positive | None = None
     peak_gflops: Positive | None = None
+    of_peak: dict[str, Positive] = {}
     least_us: dict[str, Positive] = {}
     grown_bytes: dict[str, int] = {}
     left_out: dict[str, str] = {}

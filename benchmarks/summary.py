@@ -43,13 +43,6 @@ def lead(row: Row) -> float | None:
     return None if best is None else row.times_elman[best]
 
 
-def of_peak(row: Row) -> float | None:
-    """Give elman's operations per second over those of the machine's matrix product; None where none are counted."""
-    if row.flops is None or row.peak_gflops is None:
-        return None
-    return row.flops / row.times[OURS].median_us / 1e3 / row.peak_gflops
-
-
 def of_roof(row: Row) -> float | None:
     """Give the least time that the machine needs over elman's: 1 is the roof; None where it is not known."""
     return max(row.least_us.values()) / row.times[OURS].median_us if row.least_us else None
@@ -77,7 +70,7 @@ def means(report: Report) -> Table:
                 for who in PEERS
             ]
             behind = sum(value < 1 for value in leads)
-            name = f"{measure}, {dtype}, {_threads(threads)}"
+            name = f"{measure}, {dtype}, {say_threads(threads)}"
             rows.append(
                 [name, cell, str(len(leads)), _times(geometric_mean(leads)), _times(min(leads)), str(behind), *others]
             )
@@ -89,12 +82,11 @@ def behind(report: Report) -> Table:
     """List every point at which somebody else is faster."""
     found = [(value, row) for row in report.rows if (value := lead(row)) is not None and value < 1]
     rows = [
-        [*_name(row), str(best_peer(row)), f"{value:.2f}×", _share(of_peak(row))]
+        [*_name(row), (who := str(best_peer(row))), f"{value:.2f}×", *(_share(row.of_peak.get(k)) for k in (OURS, who))]
         for value, row in sorted(found, key=lambda pair: pair[0])
     ]
-    return Table(
-        "where somebody else is faster", (*NAME, "who", "time over elman's", "elman's share of the peak"), rows, 5
-    )
+    columns = (*NAME, "who", "time over elman's", "elman of peak", "who of peak")
+    return Table("where somebody else is faster", columns, rows, 6)
 
 
 def points(report: Report, measure: str) -> Table:
@@ -103,7 +95,7 @@ def points(report: Report, measure: str) -> Table:
     for row in report.rows:
         if row.measure == measure and row.times:
             others = [_times(row.times_elman.get(who)) for who in PEERS]
-            limits = [_share(of_peak(row)), _share(of_roof(row))]
+            limits = [_share(row.of_peak.get(OURS)), _share(of_roof(row))]
             if measure.startswith("ragged"):
                 limits.append(_ratio(per_step_over_equal(row)))
             rows.append([*_name(row)[1:], _sizes(row), _time(row), *others, *([] if measure == "training" else limits)])
@@ -136,7 +128,7 @@ def ceilings(report: Report) -> Table:
         drift = f"{max(later[0].product_gflops.values()) / top - 1:+.0%}" if later else ""
         speeds = ", ".join(f"{v / 1e9:.0f} at {int(k) / 2**20:.0f} MB" for k, v in start.bytes_per_second.items())
         each = ", ".join(f"{who} {speed:.0f}" for who, speed in start.product_gflops.items())
-        rows.append([f"{start.dtype}, {_threads(start.threads)}", each, speeds, drift])
+        rows.append([f"{start.dtype}, {say_threads(start.threads)}", each, speeds, drift])
     columns = ("", "matrix product, GFLOP/s", "reading, GB/s", "product at the end")
     return Table("what the machine can do", columns, rows, 3)
 
@@ -166,7 +158,8 @@ def _sizes(row: Row) -> str:
     return f"{row.batch} {row.steps} {row.input_size} {row.hidden}"
 
 
-def _threads(threads: int) -> str:
+def say_threads(threads: int) -> str:
+    """Write a number of threads."""
     return f"{threads} thread{'' if threads == 1 else 's'}"
 
 

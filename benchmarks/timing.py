@@ -12,6 +12,8 @@ SETTLE_SECONDS = 0.01
 # Who takes this many times as long as the fastest of the others decides nothing, and is measured in a few rounds only.
 FAR_BEHIND = 4.0
 FEW_ROUNDS = 3
+# Whoever was before has left its arrays in the caches; a call that takes longer than this does not notice.
+LONG_SECONDS = 0.05
 
 
 class Contestant(Protocol):
@@ -118,8 +120,7 @@ def alternate(contestants: Mapping[str, Contestant], budget: Budget) -> dict[str
         contestant()
         guess[name] = max(contestant.seconds(1), 1e-7)
     calls = {name: max(1, int(budget.slice_seconds / each)) for name, each in guess.items()}
-    # A round also has one call that is not timed, for the caches hold the arrays of whoever was before.
-    price = {name: budget.settle + each * (calls[name] + 1) for name, each in guess.items()}
+    price = {name: budget.settle + each * (calls[name] + (each < LONG_SECONDS)) for name, each in guess.items()}
     rivals = [each for name, each in guess.items() if not name.startswith(("elman", "peak"))]
     limit = FAR_BEHIND * min(rivals, default=np.inf)
     far = {name for name, each in guess.items() if each > limit and not name.startswith(("elman", "peak"))}
@@ -137,7 +138,8 @@ def alternate(contestants: Mapping[str, Contestant], budget: Budget) -> dict[str
                     samples[name].append(np.nan)
                     continue
                 time.sleep(budget.settle)
-                contestants[name]()
+                if guess[name] < LONG_SECONDS:
+                    contestants[name]()
                 samples[name].append(contestants[name].seconds(calls[name]))
     finally:
         gc.enable()
