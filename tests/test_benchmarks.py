@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import runpy
 import sys
 
 import msgspec
@@ -233,14 +234,13 @@ def test_the_geometric_mean_is_over_the_best_peer_of_each_point():
 
 
 def test_points_where_somebody_else_is_faster_are_listed():
-    made = a_report(row("mid", "rnn", {"elman": 10.0, "torch": 9.0}), row("large", "rnn", {"elman": 1.0, "torch": 2.0}))
-    (line,) = summary.behind(made).rows
-    assert (line[1], line[5], line[6]) == ("mid", "torch", "0.90×")
+    slow = row("mid", "rnn", {"elman": 10.0, "torch": 9.0}, of_peak={"elman": 0.81, "torch": 0.9})
+    (line,) = summary.behind(a_report(slow, row("large", "rnn", {"elman": 1.0, "torch": 2.0}))).rows
+    assert (line[1], *line[5:]) == ("mid", "torch", "0.90×", "81%", "90%")
 
 
 def test_shares_of_the_limits():
-    each = row("mid", "rnn", {"elman": 10.0}, flops=1e6, peak_gflops=200.0, least_us={"arithmetic": 5.0, "memory": 8.0})
-    assert summary.of_peak(each) == pytest.approx(0.5)
+    each = row("mid", "rnn", {"elman": 10.0}, least_us={"arithmetic": 5.0, "memory": 8.0})
     assert summary.of_roof(each) == pytest.approx(0.8)
     ragged = row("ragged", "rnn", {"elman": 11.0, "elman, equal lengths": 10.0})
     assert summary.per_step_over_equal(ragged) == pytest.approx(1.1)
@@ -269,10 +269,17 @@ def test_a_run_of_other_sources_is_not_continued():
 def test_the_page_shows_every_table_of_the_published_run(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     assert pages.page() == pages.NOTHING_YET
-    results.write(tmp_path / "published-bench-2026-01-02.json", a_report(row("mid", "rnn", {"elman": 8.0, "jax": 2.0})))
+    fast = row("mid", "rnn", {"elman": 8.0, "jax": 2.0}, flops=1e6, of_peak={"elman": 0.5, "jax": 0.8})
+    results.write(tmp_path / "published-bench-2026-01-02.json", a_report(fast))
     page = pages.page()
     assert "published-bench-2026-01-02.json" in page
-    assert "| forward | mid | rnn | float32 | 2 | jax | 0.25× |" in page
+    assert "| forward | mid | rnn | float32 | 2 | jax | 0.25× | 50% | 80% |" in page
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("agg")
+    runpy.run_path(str(ROOT / "docs" / "figures" / "benchmarks.py"))
+    (number,) = pyplot.get_fignums()
+    pyplot.figure(number).canvas.draw()
+    pyplot.close(number)
     assert set(NAMED) <= {line.split("|")[1].strip() for line in pages.point_table().splitlines()}
     table = summary.Table("t", ("a", "b"), [["1", "2"]])
     assert report.markdown(table) == "| a | b |\n|---|---:|\n| 1 | 2 |"
@@ -332,6 +339,7 @@ def test_a_run_of_one_small_point_goes_through_and_can_be_continued(tmp_path, mo
     for each in done.rows:
         assert set(each.times) == {"elman", "torch", "numpy"}
         assert each.times_elman["torch"] > 0 and each.left_out == {"torch packed": "all sequences are equally long"}
+        assert set(each.of_peak) == set(each.times)
         assert each.least_us["arithmetic"] > 0
     assert [ceiling.when for ceiling in done.ceilings] == ["start", "end"]
     bench.begin(path, resume=True, settings={})
