@@ -13,7 +13,7 @@ SETTLE_SECONDS = 0.01
 FAR_BEHIND = 4.0
 FEW_ROUNDS = 3
 # Whoever was before has left its arrays in the caches; a call that takes longer than this does not notice.
-LONG_SECONDS = 0.05
+LONG_SECONDS = 0.01
 
 
 class Contestant(Protocol):
@@ -55,7 +55,7 @@ class Budget(NamedTuple):
     """
 
     seconds: float = 3.0
-    slice_seconds: float = 0.03
+    slice_seconds: float = 0.02
     rounds: int = 15
     settle: float = SETTLE_SECONDS
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT))
 
 import elman
-from benchmarks import answers, bench, ceilings, pages, plan, report, results, summary
+from benchmarks import answers, bench, ceilings, memory, pages, plan, report, results, summary, training
 from benchmarks.grid import GRID, NAMED, POINTS, Point, affordable, cost
 from benchmarks.layer import Layer
 from benchmarks.peers import Problem, elman_side
@@ -167,6 +167,44 @@ def test_streams_of_everybody_here_agree_with_the_reference_step_by_step():
 def test_a_cell_that_a_peer_cannot_do_is_left_out_with_a_reason():
     with pytest.raises(LeftOutError, match="bilstm"):
         elman_side.numpy_reference(Problem("bilstm", TINY, dtype="float32", threads=1))
+
+
+@needs("torch")
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_programs_have_the_same_losses_before_and_after_a_step(cell):
+    program = training.Program((4, 3, 7), cell, 5, 7, "cross_entropy", 2, n_layers=2, per_step=True, ids=True)
+    with Roll.call(("torch",), threads=1) as roll:
+        found, left_out = training.contestants(program, roll)
+    assert set(found) == {"elman", "torch"}
+    assert not left_out
+    assert program.steps == 2
+    found["torch"]()
+
+
+@needs("torch")
+def test_programs_with_other_weights_are_noticed(monkeypatch):
+    program = training.Program((4, 3, 2), "gru", 5, 1, "mse", 2)
+    draw = training.elman_program
+
+    def scaled(given):
+        model, fit = draw(given)
+        model.set_weights({name: array * 1.001 for name, array in model.named_weights().items()})
+        return model, fit
+
+    monkeypatch.setattr(training, "elman_program", scaled)
+    with (
+        Roll.call(("torch",), threads=1) as roll,
+        pytest.raises(AssertionError, match="the same weights, other losses"),
+    ):
+        training.contestants(program, roll)
+
+
+@pytest.mark.skipif(not memory.CLEAR.exists(), reason="resident memory is read from /proc")
+def test_memory_is_measured_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    point = NAMED["mid"]
+    tape = 4 * point.batch * point.steps * (4 + 1) * point.hidden  # bytes of the gates and the cell state in float32
+    assert memory.measure("elman", "lstm", "mid", threads=1) > tape
 
 
 # --- timing ----------------------------------------------------------------------------------------------------------

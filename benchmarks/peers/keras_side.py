@@ -29,7 +29,7 @@ class Keras:
 
     def __init__(self, python: Path, threads: int) -> None:
         if not python.exists():
-            raise LeftOutError(f"no environment with Keras at {python.name} (make bench makes it)")
+            raise LeftOutError("no environment with Keras (make bench makes one, --keras names another)")
         self.pipe, other_end = Pipe()
         command = [str(python), str(WORKER), str(other_end.fileno()), str(threads)]
         self.process = subprocess.Popen(  # TensorFlow greets on stderr; what goes wrong comes over the pipe
