@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from elman.errors import DataError, UsageError, say
 
@@ -119,7 +119,12 @@ def read_text(path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: 
 
 
 def text_chunks(
-    path: str | os.PathLike[str], *, encoding: str = "utf-8", errors: str = "strict", n_bytes: int = CHUNK
+    path: str | os.PathLike[str],
+    *,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    n_bytes: int = CHUNK,
+    notice: bool = True,
 ) -> Iterator[str]:
     """Read a text file piece by piece; together they are what `read_text` gives.
 
@@ -128,6 +133,7 @@ def text_chunks(
         encoding: its encoding.
         errors: as for `read_text`.
         n_bytes: how many bytes are decoded at once, at least 4; no character is cut.
+        notice: whether to warn of a byte order mark.
 
     Raises:
         UsageError, DataError: as `read_text` does, where the fault is met.
@@ -136,17 +142,18 @@ def text_chunks(
         if sys.stdin is None:
             raise UsageError(say("standard input", "it is closed", cure="Pipe a text into it, or name a file"))
         chunks = iter(lambda: sys.stdin.buffer.read(n_bytes), b"")
-        yield from _decoded(chunks, name="standard input", encoding=encoding, errors=errors)
+        yield from _decoded(chunks, name="standard input", encoding=encoding, errors=errors, notice=notice)
         return
     try:
-        file = open(path, "rb", buffering=0)  # noqa: SIM115 - opening may fail in ways that reading does not
+        file = open(path, "rb")  # noqa: SIM115 - opening may fail in ways that reading does not
     except OSError as error:
         raise _not_read(path, error) from None
     with file:
-        yield from _decoded(_blocks(file, path, n_bytes), name=str(path), encoding=encoding, errors=errors)
+        blocks = _blocks(file, path, n_bytes)
+        yield from _decoded(blocks, name=str(path), encoding=encoding, errors=errors, notice=notice)
 
 
-def _blocks(file: io.FileIO, path: str | os.PathLike[str], n_bytes: int) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, path: str | os.PathLike[str], n_bytes: int) -> Iterator[bytes]:
     """Give the bytes of a file."""
     buffer = bytearray()
     while True:
@@ -175,7 +182,7 @@ def decode_text(content: bytes, *, name: str, encoding: str = "utf-8", errors: s
     return "".join(_decoded([content], name=name, encoding=encoding, errors=errors))
 
 
-def _decoded(blocks: Iterable[bytes], *, name: str, encoding: str, errors: str) -> Iterator[str]:
+def _decoded(blocks: Iterable[bytes], *, name: str, encoding: str, errors: str, notice: bool = True) -> Iterator[str]:
     """Decode bytes that come in blocks, of which the first has at least 4 unless it is all there is."""
     if errors not in _ERRORS:
         raise UsageError(say(name, "errors is not accepted", expected=f"one of {', '.join(_ERRORS)}", got=repr(errors)))
@@ -197,7 +204,8 @@ def _decoded(blocks: Iterable[bytes], *, name: str, encoding: str, errors: str) 
         if text and not begun:
             begun = True
             if text[0] == "\ufeff":
-                warnings.warn(f"{name}: the byte order mark at its beginning was dropped", stacklevel=3)
+                if notice:
+                    warnings.warn(f"{name}: the byte order mark at its beginning was dropped", stacklevel=3)
                 text = text[1:]
         if text:
             yield text

@@ -29,7 +29,7 @@ class StreamBatches:
     rests on a handful of tokens.
 
     Args:
-        ids: (N,) integers, N >= 2.
+        ids: (N,) integers, N >= 2; they may be mapped from disk, for only what a window needs is read.
         n_streams: from 1 to N − 1; the batch size.
         steps: window length >= 1.
         unit: what a token is called in progress reports.
@@ -45,6 +45,7 @@ class StreamBatches:
     """
 
     carries_state = True
+    draws_first = True  # nothing is random
 
     def __init__(self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters") -> None:
         check_count("n_streams", n_streams)
