@@ -28,7 +28,7 @@ from elman.cli.common import (
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
 from elman.tasks import Corpus, LanguageModel, SaveEachEpoch, find_files
-from elman.tasks.corpus import suffixes_of
+from elman.tasks.sources import suffixes_of
 
 __all__ = ["app", "text"]
 

@@ -8,20 +8,20 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import DataError, DataTypeError, ElmanError, ResourceError, UsageError, say
 from elman.model.memory import machine_bytes
-from elman.tasks import tables
-from elman.tasks.text_files import CHUNK, SUFFIXES, find_files, read_text, text_chunks
+from elman.tasks.sources import SLICE, Source, opened, sliced, suffixes_of
+from elman.tasks.text_files import find_files
 from elman.tasks.vocabulary import Vocabulary
 from elman.training import progress
 
-__all__ = ["Corpus", "MemoryMap", "Texts", "as_corpus", "suffixes_of"]
+__all__ = ["Corpus", "MemoryMap", "Texts", "as_corpus"]
 
 MemoryMap = bool | Literal["auto"]
 Text = str | os.PathLike[str]
@@ -31,36 +31,17 @@ Texts = Text | Sequence[Text] | NDArray[Any]
 # beside the weights, the gradients and everything else that runs.
 _SHARE = 1 / 8
 
-# Characters of a text at hand that are encoded at once.
-_SLICE = 2**20
-
-_NO_ENDS = np.zeros(0, np.int64)
-
 # Files that a sentence names.
 _NAMED = 8
-
-
-class _Source(NamedTuple):
-    """A file, or texts at hand, that can be gone through as often as one likes.
-
-    Attributes:
-        name: for messages.
-        n_pieces: about how many there are, for the display of progress.
-        pieces: gives texts, and at which places of each documents end; told whether to give notice of what it finds.
-    """
-
-    name: str
-    n_pieces: int
-    pieces: Callable[[bool], Iterable[tuple[str, NDArray[np.int64]]]]
 
 
 class Corpus:
     """Texts as token ids, one after the other, with their vocabulary and their borders.
 
-    Texts are read, and encoded, piece by piece: with no vocabulary given they are gone through twice, first to find it.
-    Each id takes 1 byte for up to 255 different characters, 2 for up to 65,535. A corpus that is mapped lies in a
-    temporary file (in the folder that the environment variable TMPDIR names, or the system's own), which has no name and
-    vanishes with the corpus, or with the process, however that ends.
+    Texts are read piece by piece, once for vocabulary, sizes and borders, and once for the ids, which take 1 byte each
+    for up to 255 different characters, 2 for up to 65,535. A corpus that is mapped lies in a temporary file (in the
+    folder that the environment variable TMPDIR names, or the system's own), which has no name and vanishes with the
+    corpus, or with the process, however that ends.
 
     Attributes:
         ids: (N,) uint8, uint16 or uint32, read-only.
@@ -118,7 +99,7 @@ class Corpus:
         for part in parts:
             if not isinstance(part, str):
                 raise _no_text(part)
-        return cls._build([_Source("text", len(parts), lambda _: _sliced(parts))], vocabulary, memory_map, verbose)
+        return cls._build([Source("text", len(parts), lambda _: sliced(parts))], vocabulary, memory_map, verbose)
 
     @classmethod
     def from_files(
@@ -161,14 +142,14 @@ class Corpus:
         """
         named = [paths] if isinstance(paths, str | os.PathLike) else paths
         found = find_files(named, suffixes=suffixes or suffixes_of(column))
-        sources = [_opened(path, column, encoding, errors) for path in found.taken]
+        sources = [opened(path, column, encoding, errors) for path in found.taken]
         corpus = cls._build(sources, vocabulary, memory_map, verbose)
         corpus.files, corpus.left = found
         return corpus
 
     @classmethod
     def _build(
-        cls, sources: Sequence[_Source], vocabulary: Vocabulary | None, memory_map: MemoryMap, verbose: str | int
+        cls, sources: Sequence[Source], vocabulary: Vocabulary | None, memory_map: MemoryMap, verbose: str | int
     ) -> Corpus:
         """Go through the sources once for vocabulary, sizes and borders, and once for the ids."""
         if not (memory_map == "auto" or isinstance(memory_map, bool)):
@@ -204,8 +185,8 @@ class Corpus:
             token: the id.
             start: the place.
         """
-        places = range(start, len(self.ids), _SLICE)
-        return sum(int(np.count_nonzero(self.ids[place : place + _SLICE] == token)) for place in places)
+        places = range(start, len(self.ids), SLICE)
+        return sum(int(np.count_nonzero(self.ids[place : place + SLICE] == token)) for place in places)
 
     def account(self) -> str:
         """Say in a sentence which files were read, and which were left.
@@ -258,7 +239,7 @@ def as_corpus(
             raise UsageError(say("text", f"{given!r} is the name of a file, not its contents", cure=cure))
         return Corpus.from_texts(given, vocabulary=vocabulary, verbose=verbose)
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, bytes | bytearray)
-    parts = list(given) if several else [given]  # type: ignore[arg-type]  # what is no list is a single path, or refused
+    parts: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # else a single path, or no text
     if parts and all(isinstance(part, os.PathLike) for part in parts):
         corpus = Corpus.from_files(parts, vocabulary=vocabulary, verbose=verbose)
         if verbose != 0 and (corpus.left or len(corpus.files) > len(parts)):
@@ -267,48 +248,7 @@ def as_corpus(
     return Corpus.from_texts(parts, vocabulary=vocabulary, verbose=verbose)
 
 
-def suffixes_of(column: str | None) -> Sequence[str]:
-    """Say which files of a folder are taken where nobody says it: texts, or tables that have a column.
-
-    Args:
-        column: of texts, or None.
-    """
-    return SUFFIXES if column is None else tables.SUFFIXES
-
-
-def _opened(path: str, column: str | None, encoding: str, errors: str) -> _Source:
-    """Give a file as a source; what can be read only once, such as a pipe, is read now."""
-    if tables.is_table(path):
-        if column is None:
-            cure = "Name the column of its texts: --column NAME, or column='NAME'"
-            raise UsageError(say(path, "this is a table, not a text", cure=cure))
-        return _Source(path, tables.count_pieces(path, column), lambda _: tables.text_pieces(path, column))
-    if column is not None and os.path.isfile(path):
-        cure = "Leave the column out to read it as text"
-        wrong = f"this is neither a Parquet nor an Arrow file, so it has no column {column!r}"
-        raise UsageError(say(path, wrong, cure=cure))
-    if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
-        text = read_text(path, encoding=encoding, errors=errors)
-        return _Source(path, 1, lambda _: _sliced([text]))
-
-    def pieces(notice: bool) -> Iterator[tuple[str, NDArray[np.int64]]]:
-        for chunk in text_chunks(path, encoding=encoding, errors=errors, notice=notice):
-            yield chunk, _NO_ENDS
-        yield "", np.zeros(1, np.int64)
-
-    size = os.path.getsize(path) if os.path.isfile(path) else 0
-    return _Source(path, size // CHUNK + 1, pieces)
-
-
-def _sliced(texts: Iterable[str]) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Give texts at hand in pieces, and where each ends."""
-    for text in texts:
-        for start in range(0, len(text), _SLICE):
-            yield text[start : start + _SLICE], _NO_ENDS
-        yield "", np.zeros(1, np.int64)
-
-
-def _encoded(sources: Iterable[_Source], sizes: Iterable[int], vocabulary: Vocabulary) -> Iterator[NDArray[Any]]:
+def _encoded(sources: Iterable[Source], sizes: Iterable[int], vocabulary: Vocabulary) -> Iterator[NDArray[Any]]:
     """Give the ids, and make sure that there are as many as there were characters."""
     for source, size in zip(sources, sizes, strict=False):  # behind the last source nothing follows
         left = size
@@ -345,7 +285,7 @@ def _on_disk(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) 
             if free < need:
                 raise OSError(errno.ENOSPC, f"{free / 1e9:.2f} GB are free")
             for part in encoded:
-                file.write(part)
+                file.write(part.data)
             file.flush()
             return np.memmap(file, dtype, "r", shape=(n_ids,)).view(np.ndarray)
     except OSError as error:

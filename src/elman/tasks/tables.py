@@ -6,7 +6,6 @@ The kind of a file is told by its first bytes, not by its name. No more of it is
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -110,10 +109,10 @@ def read_sequences(
 
     Example:
         >>> import tempfile
-        >>> pa = importlib.import_module("pyarrow")
-        >>> table = pa.table({"day": ["Mon", "Mon", "Tue"], "wind": [3.0, 4.5, 2.0], "rain": [0, 0, 7]})
+        >>> import pyarrow.feather
+        >>> table = pyarrow.table({"day": ["Mon", "Mon", "Tue"], "wind": [3.0, 4.5, 2.0], "rain": [0, 0, 7]})
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     importlib.import_module("pyarrow.feather").write_feather(table, f"{folder}/days.arrow")
+        ...     pyarrow.feather.write_feather(table, f"{folder}/days.arrow")
         ...     read_sequences(f"{folder}/days.arrow", ["wind", "rain"], by="day")
         (Ragged(2 sequences, 3 steps, 2 features, float32), ['Mon', 'Tue'])
     """

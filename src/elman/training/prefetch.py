@@ -16,8 +16,8 @@ __all__ = ["Prefetched", "in_time"]
 
 # The batches that begin an epoch are prepared as they are used, to see what that costs.
 _TRIED = 16
-# Handing a batch from thread to thread takes 20 to 100 us, and the thread competes with those that compute. So it has to
-# take away this much: seconds per batch, and share of the time.
+# Handing a batch to another thread takes 20 to 200 us, and the thread competes with those that compute. So preparing
+# must take this much: seconds per batch, and share of the time.
 _LEAST, _SHARE = 300e-6, 0.03
 
 
