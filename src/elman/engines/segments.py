@@ -222,7 +222,9 @@ class _Pass:
             dy = self._judge_steps(index, out, want_grad=True)
         else:
             if self.d_rows is None:
+                place = self.workspace.place
                 self.d_rows = self._judge_rows(self._first_state, want_grad=True)
+                self.workspace.begin(place)  # so that the way back takes the same memory in every segment
             dy = np.where(self._ended(index)[:, None], self.d_rows, 0)
         d_state = self.d_state
         for place, layer, grads, want_dx in self.engine._backward:

@@ -9,8 +9,10 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.engines.segments import Segmented
 from elman.errors import DivergedError, UsageError, say
 from elman.layers import check_carry
+from elman.model.budget import Budget, MemoryBudget
 from elman.model.data import Data, DataOptions, checked_state, read_data, split
 from elman.model.memory import check_memory
 from elman.model.prediction import Prediction
@@ -78,6 +80,7 @@ class Sequential(Prediction):
         bucket_by_length: bool = False,
         token_budget: int | None = None,
         carry_state: bool = False,
+        memory_budget: MemoryBudget | None = None,
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
         lengths: ArrayLike | None = None,
@@ -104,6 +107,9 @@ class Sequential(Prediction):
                 stateful layers do: the order is kept, the state begins anew with every epoch, and gradients end at
                 the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
                 data are gone through likewise.
+            memory_budget: greatest memory of a step of training beside data and weights, in bytes or as "1GiB" or "500MB".
+                A batch that holds more (`explain` says how much) is run in segments of time, with the same gradients
+                and about a third more time. Layers have to look back only then.
             sample_weight: (batch,), or one per step.
             class_weight: class -> weight.
             lengths: (batch,) how many steps count, if x is padded.
@@ -121,7 +127,7 @@ class Sequential(Prediction):
         Raises:
             DataError: if the data does not fit; the model is as it was.
             UsageError: if the model is not compiled, or an argument is out of range.
-            ResourceError: if a batch needs more memory than the machine has.
+            ResourceError: if a batch needs more memory than the machine or memory_budget has.
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
@@ -171,26 +177,38 @@ class Sequential(Prediction):
         validation = None
         if held_out is not None:
             validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
-        check_memory(
-            self.layers,
-            input_size=data.input_size,
-            lengths=data.x.lengths,
-            batch_size=batches.most_sequences,
-            itemsize=self.dtype.itemsize,
-            quiet=verbose == 0,
-        )
+        budget = None
+        if memory_budget is None:
+            check_memory(
+                self.layers,
+                input_size=data.input_size,
+                lengths=data.x.lengths,
+                batch_size=batches.most_sequences,
+                itemsize=self.dtype.itemsize,
+                quiet=verbose == 0,
+            )
+        else:
+            budget = Budget(self, memory_budget, input_size=data.input_size, ids=data.x.features is None)
+            budget.check(batches, quiet=verbose == 0)
         if not self.built:
             self._build(data.input_size, data.ids, seeds.init)
-        return self._train(batches, validation, course, seeds.dropout)
+        return self._train(batches, validation, course, seeds.dropout, budget)
 
     def fit_batches(
-        self, batches: loop.Batches, *, validation: loop.Batches | None = None, rng: Seed = None, **course: Any
+        self,
+        batches: loop.Batches,
+        *,
+        validation: loop.Batches | None = None,
+        memory_budget: MemoryBudget | None = None,
+        rng: Seed = None,
+        **course: Any,
     ) -> History:
         """Train on ready batches, such as `StreamBatches`; the model must be built.
 
         Args:
             batches: every `iter` is one epoch.
             validation: evaluated after each epoch.
+            memory_budget: as in `fit`.
             rng: a seed (its child for dropout is used), or a Generator to draw from.
             course: epochs, callbacks, verbose, history and on_nonfinite, as in `fit`.
 
@@ -205,7 +223,11 @@ class Sequential(Prediction):
         for given in (batches,) if validation is None else (batches, validation):
             self._check_batches(given, "fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
-        return self._train(batches, validation, Course(**course), draws)
+        budget = None
+        if memory_budget is not None:
+            budget = self._budget(memory_budget, "fit")
+            budget.check(batches, quiet=course.get("verbose") == 0)
+        return self._train(batches, validation, Course(**course), draws, budget)
 
     def _train(
         self,
@@ -213,9 +235,10 @@ class Sequential(Prediction):
         validation: loop.Batches | None,
         course: Course,
         rng: np.random.Generator,
+        budget: Budget | None,
     ) -> History:
         """Run the loop for a model that is built."""
-        engine = self._engine_for("fit")
+        engine = self._engine_within(budget, "fit")
 
         def validate(stopped: Any) -> dict[str, float]:
             figures = loop.evaluate(engine, validation or (), metrics=self.metrics, stopped=stopped)
@@ -238,12 +261,21 @@ class Sequential(Prediction):
             model=self,
         )
 
-    def train_on_batch(self, x: Any, y: Any, *, rng: Seed = None, **options: Unpack[DataOptions]) -> float:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        memory_budget: MemoryBudget | None = None,
+        rng: Seed = None,
+        **options: Unpack[DataOptions],
+    ) -> float:
         """Take one step of training.
 
         Args:
             x: sequences.
             y: targets.
+            memory_budget: as in `fit`.
             rng: draws first weights and what is dropped: a Generator is drawn on from call to call, a seed gives the
                 same at every call; None draws anew.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
@@ -258,7 +290,7 @@ class Sequential(Prediction):
         data = read_data(self, x, y, where="train_on_batch", **options)
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
-        engine = self._engine_for("train_on_batch")
+        engine = self._engine_within(memory_budget, "train_on_batch")
         if rng is None and self._draws is None:
             self._draws = spawn(None).dropout  # kept, as making one costs more than a small step
         draws = self._draws if rng is None else rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
@@ -280,6 +312,7 @@ class Sequential(Prediction):
         y: Any,
         *,
         state: State | None = None,
+        memory_budget: MemoryBudget | None = None,
         rng: Seed = None,
         **options: Unpack[DataOptions],
     ) -> tuple[float, dict[str, Array], State]:
@@ -292,6 +325,7 @@ class Sequential(Prediction):
             x: sequences.
             y: targets.
             state: where every layer begins; zeros if None.
+            memory_budget: as in `fit`.
             rng: a seed or Generator that draws what training drops; None drops nothing.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
@@ -303,7 +337,7 @@ class Sequential(Prediction):
             DataError: if the data does not fit.
         """
         self._compiled("gradients")
-        engine = self._engine_for("gradients")
+        engine = self._engine_within(memory_budget, "gradients")
         data = read_data(self, x, y, where="gradients", **options)
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
@@ -311,3 +345,17 @@ class Sequential(Prediction):
         batch = Batch(data.x, data.target, data.weights, True)
         loss, _, last = engine.loss_and_gradients(batch, state=state, rng=draws)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
+
+    def _engine_within(self, budget: Budget | MemoryBudget | None, where: str) -> loop.Engine:
+        """Give the engine, or one that keeps within a budget."""
+        engine = self._engine_for(where)
+        if budget is None:
+            return engine
+        if not isinstance(budget, Budget):
+            budget = self._budget(budget, where)
+        return Segmented(engine, budget.plan)
+
+    def _budget(self, value: MemoryBudget, where: str) -> Budget:
+        """Read a memory budget of a model that is built."""
+        assert self.input_size is not None, "a model that is built has one"
+        return Budget(self, value, input_size=self.input_size, ids=self._comes_as_ids(self.ids), where=where)

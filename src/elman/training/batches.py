@@ -139,6 +139,11 @@ class SequenceBatches:
         together = np.cumsum(np.sort(self.x.lengths)[::-1])
         return min(size, int(np.searchsorted(together, self.token_budget, side="right")))
 
+    @property
+    def largest(self) -> NDArray[np.int64]:
+        """The lengths of the longest sequences that may come together in one batch."""
+        return np.sort(self.x.lengths)[-self.most_sequences :]
+
     def _order(self, shuffle: np.random.Generator | None) -> NDArray[np.int64] | None:
         """Give the sequences in the order of an epoch; None for the order given."""
         lengths = self.x.lengths

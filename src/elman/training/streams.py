@@ -83,6 +83,11 @@ class StreamBatches:
     def __len__(self) -> int:
         return len(self._bounds) - 1
 
+    @property
+    def largest(self) -> NDArray[np.int64]:
+        """The lengths of the sequences of the largest batch."""
+        return np.minimum(self.lengths, max(np.diff(self._bounds)))
+
     def __iter__(self) -> Iterator[Batch]:
         ids, starts, n_streams = self.ids, self.starts[:, None], self.n_streams
         whole = (
