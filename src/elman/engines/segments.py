@@ -164,9 +164,9 @@ class _Pass:
                         out_rows = np.empty((x.n_steps, out.values.shape[1]), out.dtype)
                     out_rows[x.window_rows(*self.borders[index : index + 2])] = out.values
                 begin = _copied(last)
+            self._finish_draws()
             if not self.gives_rows:
                 return x.with_values(out_rows), begin or ()
-            self._finish_draws()
             out, last, _ = self._run_after(state, tape=False)
             return (out.with_values(out.values.copy()) if isinstance(out, Ragged) else out.copy()), (
                 *(begin or ()),

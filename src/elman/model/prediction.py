@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import UsageError, say
-from elman.layers import check_carry
+from elman.layers import Wrapper, check_carry
 from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
 from elman.ragged import Ragged
@@ -87,6 +87,15 @@ class Prediction(Foundation):
             raise UsageError(say(f"{where}_batches", "these are no batches", expected=expected, got=got, cure=cure))
         if batches.carries_state:
             check_carry(self.layers, where=where)
+        if getattr(batches, "documents", None) is not None:
+            for layer in self.layers:
+                inner = layer
+                while isinstance(inner, Wrapper):
+                    inner = inner.layer
+                if getattr(inner, "initial_state", "zeros") == "learned":
+                    wrong = f"{layer.title} has a learned initial state, and documents begin in the middle of windows"
+                    cure = "Take initial_state='zeros', or SequenceBatches with one sequence per document"
+                    raise UsageError(say(where, wrong, cure=cure))
 
     def predict(
         self,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elman.engines.segments import Segmented
 from elman.errors import DivergedError, UsageError, say
-from elman.layers import check_carry
+from elman.layers import check_carry, check_stack
 from elman.model.budget import Budget, MemoryBudget
 from elman.model.data import Data, DataOptions, checked_state, read_data, split
 from elman.model.memory import check_memory
@@ -25,6 +25,7 @@ from elman.training.history import History
 from elman.training.optimizers import clip_global_norm
 from elman.training.run import OnNonfinite, check_on_nonfinite
 from elman.training.seeds import Seed, spawn
+from elman.training.truncation import Truncate, TruncatedBatches, read_truncate
 
 __all__ = ["Sequential"]
 
@@ -80,6 +81,7 @@ class Sequential(Prediction):
         bucket_by_length: bool = False,
         token_budget: int | None = None,
         carry_state: bool = False,
+        truncate: Truncate | None = None,
         memory_budget: MemoryBudget | None = None,
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
@@ -107,6 +109,9 @@ class Sequential(Prediction):
                 stateful layers do: the order is kept, the state begins anew with every epoch, and gradients end at
                 the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
                 data are gone through likewise.
+            truncate: k1, or (k1, k2): walk sequences in windows of k1 steps with an update after each, and let gradients
+                go back through at most k2 >= k1 steps; k2 is k1 if not said (truncated backpropagation through time,
+                Williams & Peng 1990). With a target per sequence, a window judges the sequences that end in it.
             memory_budget: greatest memory of a step of training beside data and weights, in bytes or as "1GiB" or "500MB".
                 A batch that holds more (`explain` says how much) is run in segments of time, with the same gradients
                 and about a third more time. Layers have to look back only then.
@@ -174,6 +179,7 @@ class Sequential(Prediction):
             token_budget=token_budget,
             carry_state=carry_state,
         )
+        windows = self._truncated(batches, truncate, per_step=data.per_step)
         validation = None
         if held_out is not None:
             validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
@@ -182,23 +188,24 @@ class Sequential(Prediction):
             check_memory(
                 self.layers,
                 input_size=data.input_size,
-                lengths=data.x.lengths,
+                lengths=windows.largest,
                 batch_size=batches.most_sequences,
                 itemsize=self.dtype.itemsize,
                 quiet=verbose == 0,
             )
         else:
             budget = Budget(self, memory_budget, input_size=data.input_size, ids=data.x.features is None)
-            budget.check(batches, quiet=verbose == 0)
+            budget.check(windows, quiet=verbose == 0)
         if not self.built:
             self._build(data.input_size, data.ids, seeds.init)
-        return self._train(batches, validation, course, seeds.dropout, budget)
+        return self._train(windows, validation, course, seeds.dropout, budget)
 
     def fit_batches(
         self,
         batches: loop.Batches,
         *,
         validation: loop.Batches | None = None,
+        truncate: Truncate | None = None,
         memory_budget: MemoryBudget | None = None,
         rng: Seed = None,
         **course: Any,
@@ -208,6 +215,7 @@ class Sequential(Prediction):
         Args:
             batches: every `iter` is one epoch.
             validation: evaluated after each epoch.
+            truncate: as in `fit`.
             memory_budget: as in `fit`.
             rng: a seed (its child for dropout is used), or a Generator to draw from.
             course: epochs, callbacks, verbose, history and on_nonfinite, as in `fit`.
@@ -222,6 +230,9 @@ class Sequential(Prediction):
         self._engine_for("fit")
         for given in (batches,) if validation is None else (batches, validation):
             self._check_batches(given, "fit")
+        assert self.input_size is not None, "a model that is built has one"
+        ends = check_stack(self.layers, input_size=self.input_size, ids=self._comes_as_ids(self.ids))
+        batches = self._truncated(batches, truncate, per_step=ends.sequences)
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         budget = None
         if memory_budget is not None:
@@ -345,6 +356,17 @@ class Sequential(Prediction):
         batch = Batch(data.x, data.target, data.weights, True)
         loss, _, last = engine.loss_and_gradients(batch, state=state, rng=draws)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
+
+    def _truncated(self, batches: Any, truncate: Truncate | None, *, per_step: bool) -> Any:
+        """Give batches, or their windows where gradients are truncated."""
+        if truncate is None:
+            return batches
+        steps, back = read_truncate(truncate)
+        check_carry(self.layers, where="fit, truncate")
+        if self.loss is not None and self.loss.targets == "labels":
+            wrong = f"loss '{self.loss.name}' needs whole sequences"
+            raise UsageError(say("fit, truncate", wrong, cure="Leave truncate out"))
+        return TruncatedBatches(batches, steps=steps, back=back, per_step=per_step)
 
     def _engine_within(self, budget: Budget | MemoryBudget | None, where: str) -> loop.Engine:
         """Give the engine, or one that keeps within a budget."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from elman.errors import DataError, UsageError, say
 from elman.ragged import Ragged
 from elman.training.checks import check_count, check_flag
+from elman.training.links import Link
 
 __all__ = ["Batch", "SequenceBatches", "part_of"]
 
@@ -36,12 +37,14 @@ class Batch(NamedTuple):
             rows for steps that the model makes of its own.
         weights: (M,) >= 0, a Ragged like the target, or None for all 1.
         reset_state: whether to begin from the zero state, or from where the batch before ended.
+        link: how the state gets here from the batch before; None where it is handed on as it is.
     """
 
     x: Ragged
     target: Array | Ragged
     weights: Array | Ragged | None
     reset_state: bool
+    link: Link | None = None
 
 
 class SequenceBatches:

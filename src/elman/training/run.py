@@ -126,6 +126,7 @@ class Run:
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
         for batch in self.batches:
@@ -133,8 +134,9 @@ class Run:
                 for hook in begin_hooks:
                     hook(n_done, {})
             if batch.reset_state:
-                state = None
-            loss, weight, state = loss_and_gradients(batch, state=state, rng=rng, observe=observe, want_state=carries)
+                began = state = None
+            began = state if batch.link is None else batch.link.follow(self.engine, began, state, rng=rng)
+            loss, weight, state = loss_and_gradients(batch, state=began, rng=rng, observe=observe, want_state=carries)
             if limit is not None:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
@@ -146,7 +148,7 @@ class Run:
                 record(loss)
             elif skips:
                 n_skipped += 1
-                state = None  # where this batch ended may be no number either
+                began = state = None  # where this batch ended may be no number either
                 self._warn_of_skipping(loss, norm, epoch, n_done + 1)
             else:
                 what = f"the loss became {loss}" if not is_finite(loss) else f"the gradient norm became {norm}"
