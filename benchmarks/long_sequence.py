@@ -104,8 +104,8 @@ def main() -> None:
         times = compare(loss, both_fit, smaller, given.rounds)
         ratio = times["bounded"].over(times["unbounded"])
         print(
-            f"{loss}: {both_fit:,} steps: {times['unbounded'].median:.3f} s at once, {times['bounded'].median:.3f} s in "
-            f"{smaller}: {ratio:.2f} times as long (± {100 * times['bounded'].spread:.0f} %)"
+            f"{loss}: {both_fit:,} steps: {times['unbounded'].median:.3f} s at once, {times['bounded'].median:.3f} s "
+            f"in {smaller}: {ratio:.2f} times as long (± {100 * times['bounded'].spread:.0f} %)"
         )
         results[loss] = {**figures, "ratio": round(ratio, 3)}
     print(json.dumps(results))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,7 @@ def test_documents_begin_anew_in_streams(n_streams: int, steps: int) -> None:
     x, y = [], []
     for first, length in zip(plain.starts.tolist(), plain.lengths.tolist(), strict=True):
         cuts = [first, *[start for start in starts if first < start < first + length], first + length]
-        for begin, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for begin, stop in itertools.pairwise(cuts):
             end = stop - 1 if stop in starts else stop
             x.append(ids[begin:end])
             y.append(ids[begin + 1 : end + 1])

@@ -221,11 +221,12 @@ class _Pass:
         if not self.gives_rows:
             dy = self._judge_steps(index, out, want_grad=True)
         else:
-            if self.d_rows is None:
+            d_rows = self.d_rows
+            if d_rows is None:
                 place = self.workspace.place
-                self.d_rows = self._judge_rows(self._first_state, want_grad=True)
+                d_rows = self.d_rows = self._judge_rows(self._first_state, want_grad=True)
                 self.workspace.begin(place)  # so that the way back takes the same memory in every segment
-            dy = np.where(self._ended(index)[:, None], self.d_rows, 0)
+            dy = np.where(self._ended(index)[:, None], d_rows, d_rows.dtype.type(0))
         d_state = self.d_state
         for place, layer, grads, want_dx in self.engine._backward:
             if place < self.over_time:
@@ -257,9 +258,8 @@ class _Pass:
     def _judge_steps(self, index: int, out: Any, *, want_grad: bool) -> Any:
         """Compute the share that a segment has in the loss, and the gradient of its outputs."""
         rows = self.batch.x.window_rows(*self.borders[index : index + 2])
-        target, weights = self.batch.target[rows], self.batch.weights  # type: ignore[index]  # an array: labels are refused
-        if weights is not None:
-            weights = weights[rows]  # type: ignore[index]
+        target: Any = self.batch.target[rows]
+        weights: Any = None if self.batch.weights is None else self.batch.weights[rows]
         d_rows = None
         share = (len(out.values) if weights is None else float(weights.sum())) / (self.weight or 1.0)
         if share:
@@ -273,7 +273,7 @@ class _Pass:
             return out.with_values(np.zeros_like(out.values))
         return out.with_values(np.multiply(d_rows, share, out=d_rows))
 
-    def _judge_rows(self, state: State | None, *, want_grad: bool) -> Array | None:
+    def _judge_rows(self, state: State | None, *, want_grad: bool) -> Array:
         """Run what comes after the layers over time, and give the gradient of what it is given."""
         out, last, tapes = self._run_after(state, tape=want_grad)
         self.state_after = _copied(last)
@@ -281,14 +281,14 @@ class _Pass:
         self.loss, _, d_out = self.engine._compute(shown, target, weights=weights, want_grad=want_grad)
         if self.observe is not None:
             self.observe(shown, target, weights)
+        dy: Any = out.with_values(d_out) if isinstance(out, Ragged) and d_out is not None else d_out
         if not want_grad:
-            return None
-        dy: Any = out.with_values(d_out) if isinstance(out, Ragged) else d_out  # type: ignore[arg-type]  # it was asked for
+            return _NO_ROWS
         for place, layer, grads, want_dx in self.engine._backward:
             if place >= self.over_time:
                 dy, _, _ = layer.backward(dy, tapes[place - self.over_time], grads, want_dx=want_dx)
         # Where no parameters are below, nobody asked for the gradient, and nobody will.
-        return np.zeros_like(self.rows) if dy is None else dy.copy()  # type: ignore[arg-type, no-any-return]
+        return np.zeros_like(self.rows) if dy is None else np.array(dy)  # a copy of scratch memory
 
     def _run_after(self, state: State | None, *, tape: bool) -> tuple[Flow, Any, list[Any]]:
         """Run what comes after the layers over time."""

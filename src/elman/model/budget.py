@@ -15,7 +15,6 @@ from elman.errors import ResourceError, UsageError, say
 from elman.layers import check_carry, check_stack
 from elman.model.foundation import Foundation
 from elman.model.memory import batch_bytes
-from elman.ragged import Ragged
 from elman.training.batches import Batch
 
 __all__ = ["Budget", "MemoryBudget", "read_bytes"]
@@ -194,7 +193,7 @@ class Budget:
 
 def _root(number: int, degree: int) -> int:
     """Give the least integer whose power of this degree reaches a number."""
-    root = max(1, round(number ** (1 / degree)) - 1)
+    root = max(1, int(math.pow(number, 1 / degree)) - 1)
     while root**degree < number:
         root += 1
     return root

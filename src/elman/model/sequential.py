@@ -109,12 +109,12 @@ class Sequential(Prediction):
                 stateful layers do: the order is kept, the state begins anew with every epoch, and gradients end at
                 the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
                 data are gone through likewise.
-            truncate: k1, or (k1, k2): walk sequences in windows of k1 steps with an update after each, and let gradients
-                go back through at most k2 >= k1 steps; k2 is k1 if not said (truncated backpropagation through time,
-                Williams & Peng 1990). With a target per sequence, a window judges the sequences that end in it.
-            memory_budget: greatest memory of a step of training beside data and weights, in bytes or as "1GiB" or "500MB".
-                A batch that holds more (`explain` says how much) is run in segments of time, with the same gradients
-                and about a third more time. Layers have to look back only then.
+            truncate: k1, or (k1, k2): walk sequences in windows of k1 steps with an update after each, gradients going
+                back through at most k2 >= k1 steps, k1 if not said (truncated backpropagation through time, Williams &
+                Peng 1990). With a target per sequence, a window judges the sequences that end in it.
+            memory_budget: greatest memory of a step of training beside data and weights, in bytes or as "1GiB". A batch
+                that holds more (`explain` says how much) is run in segments of time, with the same gradients and about
+                a third more time. Layers have to look back only then.
             sample_weight: (batch,), or one per step.
             class_weight: class -> weight.
             lengths: (batch,) how many steps count, if x is padded.
@@ -250,9 +250,10 @@ class Sequential(Prediction):
     ) -> History:
         """Run the loop for a model that is built."""
         engine = self._engine_within(budget, "fit")
+        judge = self._in_windows("fit") if budget is None else engine
 
         def validate(stopped: Any) -> dict[str, float]:
-            figures = loop.evaluate(engine, validation or (), metrics=self.metrics, stopped=stopped)
+            figures = loop.evaluate(judge, validation or (), metrics=self.metrics, stopped=stopped)
             return {f"val_{name}": value for name, value in figures.items() if name != "weight"}
 
         self.history = History() if course.history is None else course.history

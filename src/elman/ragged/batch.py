@@ -265,9 +265,7 @@ class Ragged:
         """
         return self._window(start, stop)[0]
 
-    def _window(
-        self, start: int, stop: int
-    ) -> tuple[slice | NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _window(self, start: int, stop: int) -> tuple[slice | NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Give the rows of a window, its lengths and its offsets."""
         if not 0 <= start <= stop:
             raise DataError(say("Ragged.window", "bad bounds", expected="0 <= start <= stop", got=(start, stop)))

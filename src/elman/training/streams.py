@@ -98,7 +98,7 @@ class StreamBatches:
     @property
     def largest(self) -> NDArray[np.int64]:
         """The lengths of the sequences of the largest batch."""
-        return np.minimum(self.lengths, max(np.diff(self._bounds)))
+        return np.minimum(self.lengths, int(np.diff(self._bounds).max()))
 
     def __iter__(self) -> Iterator[Batch]:
         if self.documents is not None:

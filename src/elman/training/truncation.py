@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import UsageError, say
-from elman.ragged import Ragged
 from elman.training.batches import Batch
 from elman.training.links import Hop, Link
 
@@ -122,7 +121,8 @@ class TruncatedBatches:
 
     def _windows(self, batch: Batch) -> Iterator[tuple[int, int, Any, Any]]:
         """Give the windows in which something counts: where each begins and ends, its target rows and their weights."""
-        x, weights = batch.x, batch.weights
+        x = batch.x
+        weights: Any = batch.weights  # an array: models whose targets are ragged are refused
         longest = int(x.lengths.max(initial=0))
         for first in range(0, longest if self.per_step else max(longest, 1), self.steps):
             stop = min(first + self.steps, longest)
