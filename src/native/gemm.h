@@ -33,16 +33,21 @@ ELMAN_INLINE T* packed_element(const Packed<T>& w, long k, long column) {
     return packed_block(w, first) + k * width + (column - first);
 }
 
-// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy.
+// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy, in stretches of k whose
+// rows in `w` stay in the first cache until all columns of a vector are written.
 template <class T>
 void pack_rows_as_columns(const Packed<T>& w, long at, const T* source, long n, long k, long stride) {
-    for (long j = 0; j < n; ++j) {
-        const long column = at + j, first = column / block_width<T>() * block_width<T>();
-        const long width = w.columns - first < block_width<T>() ? w.columns - first : block_width<T>();
-        T* to = packed_element(w, 0, column);
-        const T* from = source + j * stride;
-        for (long i = 0; i < k; ++i) to[i * width] = from[i];
-    }
+    constexpr long lanes = Lanes<T>::count, rows = 128;
+    for (long unit = 0; unit < n; unit += lanes)
+        for (long top = 0; top < k; top += rows)
+            for (long j = unit; j < n && j < unit + lanes; ++j) {
+                const long column = at + j, first = column / block_width<T>() * block_width<T>();
+                const long width = w.columns - first < block_width<T>() ? w.columns - first : block_width<T>();
+                const long count = k - top < rows ? k - top : rows;
+                T* to = packed_element(w, top, column);
+                const T* from = source + j * stride + top;
+                for (long i = 0; i < count; ++i) to[i * width] = from[i];
+            }
 }
 
 // rows [k_at, k_at + k) = rows of `source` (k, n).

@@ -17,6 +17,7 @@ from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
+from elman.model.naming import check_named
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -33,6 +34,9 @@ from elman.training.seeds import Seed, spawn
 __all__ = ["Foundation"]
 
 Array = NDArray[Any]
+
+# Of one optimizer: years of training, and whole in the float64 that schedules compute with.
+_MOST_STEPS = 2**53
 
 
 class Foundation:
@@ -323,17 +327,24 @@ class Foundation:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically and durably; `elman.load` reads it.
 
+        The file holds the optimizer with its options and the number of steps it took, so that a schedule goes on where
+        it stopped. Its moments are not kept: they begin anew, as they do with a new optimizer.
+
         Args:
             path: where; its folder must exist.
 
         Raises:
             NotFittedError: if the model is not built.
+            UsageError: if a class of your own is not registered, so that the file could not be loaded.
             SaveError: if it cannot be written; what stood there before is untouched.
         """
+        self.check_savable("save")
         tensors: dict[str, Any] = dict(self.parameters.named())
         if self.history is not None:
             tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
-        files.save(path, tensors, files.Meta(version=__version__, task="model", config=self.config()))
+        training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
+        meta = files.Meta(version=__version__, task="model", config=self.config(), training=training)
+        files.save(path, tensors, meta)
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -351,22 +362,46 @@ class Foundation:
             shapes = model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
+        steps = (header.meta.training or {}).get("steps", 0)
+        if type(steps) is not int or not 0 <= steps <= _MOST_STEPS:
+            why = f"steps is no count, expected an integer from 0 to {_MOST_STEPS}, got {steps!r:.40}"
+            raise files.not_accepted(header, "training", why)
+        if model.optimizer is not None:
+            model.optimizer.resume(steps)
         model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
         return model
 
+    def check_savable(self, where: str) -> None:
+        """Refuse losses, metrics, optimizers, schedules and layers of your own that no file can name.
+
+        Args:
+            where: who asks, for messages.
+
+        Raises:
+            UsageError: saying where the class is to be registered.
+        """
+        check_named(self.layers, loss=self.loss, metrics=self.metrics, optimizer=self.optimizer, where=where)
+
     def __getstate__(self) -> dict[str, Any]:
-        weights = self.named_weights() if self.built else None
+        # Views into one buffer do not survive a copy one by one: layers go without them, and the copy builds its own.
+        twins = {id(layer): layer.unbound() for layer in self.layers}
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
-        return {"config": self.config(), "weights": weights, **own}
+        return {
+            "layers": tuple(twins[id(layer)] for layer in self.layers),
+            **{name: getattr(self, name) for name in ("dtype", "name", "input_size", "ids", "loss", "metrics", "clip")},
+            **own,
+            "weights": self.named_weights() if self.built else None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.
-        self.__dict__.update(type(self).from_config(state["config"]).__dict__)
-        self.optimizer, self.history = state["optimizer"], state["history"]
-        if state["weights"] is not None:
-            self.load_weights(state["weights"])
+        rest = dict(state)
+        weights = rest.pop("weights")
+        Foundation.__init__(self, rest.pop("layers"), dtype=rest.pop("dtype"), name=rest.pop("name"))
+        self.__dict__.update(rest)
+        if weights is not None:
+            self.load_weights(weights)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))

@@ -116,7 +116,7 @@ class Sequential(Prediction):
                 that holds more (`explain` says how much) is run in segments of time, with the same gradients and about
                 a third more time. Layers have to look back only then.
             sample_weight: (batch,), or one per step.
-            class_weight: class -> weight.
+            class_weight: class -> weight, in training; validation data have none.
             lengths: (batch,) how many steps count, if x is padded.
             pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
             callbacks: hear of batches, epochs and interruptions.
@@ -154,6 +154,7 @@ class Sequential(Prediction):
             sample_weight=sample_weight,
             class_weight=class_weight,
         )
+        self._check_trainable(data)
         held_out: Data | None = None
         if validation_data is not None:
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
@@ -182,14 +183,16 @@ class Sequential(Prediction):
         windows = self._truncated(batches, truncate, per_step=data.per_step)
         validation = None
         if held_out is not None:
-            validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
+            carried = {"carry_state": True, "where": "fit, validation"}
+            validation = held_out.batches(batch_size, **carried) if carry_state else held_out.batches(None)
         budget = None
         if memory_budget is None:
             check_memory(
                 self.layers,
                 input_size=data.input_size,
-                lengths=windows.largest,
+                lengths=data.x.lengths if windows is batches else np.minimum(data.x.lengths, windows.back),
                 batch_size=batches.most_sequences,
+                most=batches.most_short_sequences,
                 itemsize=self.dtype.itemsize,
                 quiet=verbose == 0,
             )
@@ -239,6 +242,11 @@ class Sequential(Prediction):
             budget = self._budget(memory_budget, "fit")
             budget.check(batches, quiet=course.get("verbose") == 0)
         return self._train(batches, validation, Course(**course), draws, budget)
+
+    def _check_trainable(self, data: Data) -> None:
+        """Refuse options that do not go with training on such data, before anything is built."""
+        if data.x.features is None:
+            self.layers[0].check_ids()
 
     def _train(
         self,
@@ -300,6 +308,7 @@ class Sequential(Prediction):
         """
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
+        self._check_trainable(data)
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
         engine = self._engine_within(memory_budget, "train_on_batch")
