@@ -62,6 +62,7 @@ class TruncatedBatches:
         per_step: whether there is a target for every step, or one per sequence.
 
     Example:
+        >>> from elman import Ragged
         >>> from elman.training import SequenceBatches
         >>> x = Ragged(np.arange(7.0)[:, None], [5, 2])
         >>> whole = SequenceBatches(x, np.zeros((7, 1)), batch_size=2, per_step=True)
