@@ -16,6 +16,7 @@ from elman.layers import GRU, LSTM, RNN, Dense, Dropout, Embedding, LayerNorm, P
 from elman.model.budget import Budget
 from elman.ops.noise import WindowDraws, coins, step_coins
 from elman.ragged import Ragged
+from elman.tasks import LanguageModel
 from elman.training.batches import Batch
 
 # float64: sums in another order; float32: as everywhere, of the norm.
@@ -330,6 +331,19 @@ def test_fit_is_the_same_with_callbacks_metrics_and_carried_state(capsys: pytest
             np.testing.assert_allclose(found[1][1][name], column, rtol=1e-11)
         said = capsys.readouterr().err
         assert said.count("fit: batches of up to") == 1 and "% more time." in said
+
+
+def test_a_language_model_in_segments(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "to be, or not to be, that is the question: " * 40
+    found = []
+    for budget in (None, "200kB"):
+        model = LanguageModel(
+            layers=1, hidden=8, batch=3, steps=300, epochs=1, memory_budget=budget, random_state=0, verbose=2
+        )
+        found.append(model.fit(text).history_.history)
+    for name, column in found[0].items():
+        np.testing.assert_allclose(found[1][name], column, rtol=1e-4)  # float32
+    assert capsys.readouterr().err.count("fit: batches of up to 900 steps run in segments of") == 1
 
 
 def test_what_fits_is_run_at_once() -> None:
