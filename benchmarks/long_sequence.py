@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import elman
-from benchmarks.timing import Timing, alternate
+from benchmarks.timing import Timing, in_turns
 from elman import layers
 
 HIDDEN, FEATURES, OUTPUTS = 128, 16, 4
@@ -74,7 +74,7 @@ def compare(loss: str, steps: int, budget: str, rounds: int) -> dict[str, Timing
         if not off <= TOLERANCE:
             raise AssertionError(f"{loss}, {name}: gradients differ by {off:.1e} of their norm")
     ways = {"unbounded": None, "bounded": budget}
-    return alternate(
+    return in_turns(
         {name: lambda given=given: model.gradients(x, y, memory_budget=given) for name, given in ways.items()},
         rounds=rounds,
     )

@@ -84,7 +84,7 @@ class Budget:
         >>> model = Sequential([layers.LSTM(128), layers.Dense(2)])
         >>> budget = Budget(model, "64MiB", input_size=16)
         >>> budget.plan(Batch(Ragged(np.zeros((100_000, 16), "f4"), [100_000]), np.zeros(1), None, True)).n_segments
-        12
+        9
     """
 
     def __init__(
