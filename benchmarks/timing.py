@@ -7,11 +7,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-# OpenMP's workers keep spinning for some milliseconds after a call; whoever comes next must not pay for that.
+# Workers of other libraries spin on after a call: OpenMP's for some milliseconds, ONNX Runtime's for 50, which
+# made whoever came next up to four times as slow. So everybody rests until the process does, a tenth of a core at most.
 SETTLE_SECONDS = 0.01
+LONGEST_REST_SECONDS = 0.4
+BUSY_SHARE = 0.1
 # Who takes this many times as long as the fastest of the others decides nothing, and is measured in a few rounds only.
 FAR_BEHIND = 4.0
 FEW_ROUNDS = 3
+# How long a rest must be is not known before, so a comparison may take so much longer than planned.
+LONGEST_OVER = 1.5
 # Whoever was before has left its arrays in the caches; a call that takes longer than this does not notice.
 LONG_SECONDS = 0.01
 
@@ -99,6 +104,18 @@ class Timing(NamedTuple):
         return {"median_us": round(self.median * 1e6, 2), "spread": round(self.spread, 4)}
 
 
+def rest(least: float) -> None:
+    """Sleep so many seconds, and on until no thread of this process works any more."""
+    time.sleep(least)
+    nap = max(least, 1e-3)  # waking up takes some microseconds itself
+    end = time.perf_counter() + LONGEST_REST_SECONDS
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(nap)
+        if time.process_time() - before <= BUSY_SHARE * nap:
+            return
+
+
 def in_turns(calls: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, Timing]:
     """Time plain calls in so many rounds of a tenth of a second each."""
     budget = Budget(seconds=np.inf, slice_seconds=0.1, rounds=rounds)
@@ -130,14 +147,17 @@ def alternate(contestants: Mapping[str, Contestant], budget: Budget) -> dict[str
     samples: dict[str, list[float]] = {name: [] for name in contestants}
     gc.collect()
     gc.disable()
+    end = time.perf_counter() + LONGEST_OVER * budget.seconds
     try:
         for turn in range(rounds):
+            if turn >= FEW_ROUNDS and time.perf_counter() > end:
+                break
             names = list(contestants)
             for name in names if turn % 2 == 0 else reversed(names):
                 if name in far and turn >= FEW_ROUNDS:
                     samples[name].append(np.nan)
                     continue
-                time.sleep(budget.settle)
+                rest(budget.settle)
                 if guess[name] < LONG_SECONDS:
                     contestants[name]()
                 samples[name].append(contestants[name].seconds(calls[name]))

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import runpy
 import sys
+import threading
+import time
 
 import msgspec
 import numpy as np
@@ -13,7 +15,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT))
 
 import elman
-from benchmarks import answers, bench, ceilings, memory, pages, plan, report, results, summary, training
+from benchmarks import answers, bench, ceilings, memory, pages, plan, report, results, summary, timing, training
 from benchmarks.grid import GRID, NAMED, POINTS, Point, affordable, cost
 from benchmarks.layer import Layer
 from benchmarks.peers import Problem, elman_side
@@ -384,3 +386,23 @@ def test_a_run_of_one_small_point_goes_through_and_can_be_continued(tmp_path, mo
     assert bench.measure(parsed, path) == 0
     assert results.read(path).rows == done.rows
     assert summary.tables(done)
+
+
+def test_a_rest_lasts_until_threads_of_the_process_are_idle():
+    working = threading.Event()
+    end = time.perf_counter() + 0.15
+
+    def spin():
+        working.set()
+        while time.perf_counter() < end:
+            pass
+
+    spinner = threading.Thread(target=spin)
+    spinner.start()
+    working.wait()
+    timing.rest(0.01)
+    assert time.perf_counter() >= end
+    spinner.join()
+    began = time.perf_counter()
+    timing.rest(0.0)
+    assert time.perf_counter() - began < timing.LONGEST_REST_SECONDS

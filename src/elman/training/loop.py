@@ -14,6 +14,7 @@ from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer
+from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, Model, Observe, State
 from elman.training.run import OnNonfinite, Run, Validate
@@ -156,7 +157,7 @@ def evaluate(
     loss_sum = weight_sum = 0.0
     began: State | None = None
     state: State | None = None
-    for batch in batches:
+    for batch in in_time(batches):
         if batch.reset_state:
             began = state = None
         began = state if batch.link is None else batch.link.follow(engine, began, state)

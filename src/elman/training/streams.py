@@ -33,7 +33,7 @@ class StreamBatches:
     document is not learned.
 
     Args:
-        ids: (N,) integers, N >= 2.
+        ids: (N,) integers, N >= 2; they may be mapped from disk, for only what a window needs is read.
         n_streams: from 1 to N − 1; the batch size.
         steps: window length >= 1.
         unit: what a token is called in progress reports.
@@ -54,6 +54,7 @@ class StreamBatches:
     """
 
     carries_state = True
+    draws_first = True  # nothing is random
 
     def __init__(
         self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters", documents: ArrayLike | None = None
@@ -88,17 +89,23 @@ class StreamBatches:
         self.lengths[:longer] += 1
         self.starts = np.cumsum(self.lengths) - self.lengths
         longest = int(self.lengths[0])
-        self._bounds = [*range(0, longest, self.steps), longest]
-        if self.steps > 1 and len(self._bounds) > 2 and self._bounds[-1] - self._bounds[-2] == 1:
-            del self._bounds[-2]
+        self._n_windows = -(-longest // self.steps)
+        if self.steps > 1 and self._n_windows > 1 and longest % self.steps == 1:
+            self._n_windows -= 1
 
     def __len__(self) -> int:
-        return len(self._bounds) - 1
+        return self._n_windows
 
     @property
     def largest(self) -> NDArray[np.int64]:
         """The lengths of the sequences of the largest batch."""
-        return np.minimum(self.lengths, int(np.diff(self._bounds).max()))
+        longest = max(end - begin for begin, end in (self._window(0), self._window(self._n_windows - 1)))
+        return np.minimum(self.lengths, longest)
+
+    def _window(self, number: int) -> tuple[int, int]:
+        """Say where a window begins and ends in its streams; the last one may have a step more."""
+        begin = number * self.steps
+        return begin, begin + self.steps if number < self._n_windows - 1 else int(self.lengths[0])
 
     def __iter__(self) -> Iterator[Batch]:
         if self.documents is not None:
@@ -110,7 +117,7 @@ class StreamBatches:
             if len(ids) > n_streams * self.steps
             else None
         )
-        for begin, end in zip(self._bounds[:-1], self._bounds[1:], strict=True):
+        for begin, end in map(self._window, range(self._n_windows)):
             even = end <= self.lengths[-1]
             if n_streams == 1:
                 values, target = ids[begin:end], ids[begin + 1 : end + 1]
@@ -128,12 +135,11 @@ class StreamBatches:
 
     def _parts(self, begins: NDArray[np.bool_]) -> Iterator[Batch]:
         """Give windows whose sequences are parts of documents: a stream that comes to another one begins a sequence."""
-        ids = np.ascontiguousarray(self.ids, np.int64)
         ends = np.append(begins[1:], False)
         before = np.arange(self.n_streams)  # the sequence of the window before in which each stream ended
         hops: list[Hop] = []
         reset = True
-        for first, stop in zip(self._bounds[:-1], self._bounds[1:], strict=True):
+        for first, stop in map(self._window, range(self._n_windows)):
             times = np.arange(first, stop)
             running = times < self.lengths[:, None]
             places = (self.starts[:, None] + times)[running]
@@ -143,12 +149,13 @@ class StreamBatches:
             sequence = np.cumsum(opens | heads) - 1
             learned = ~ends[places]
             rows = places[learned]
-            x = Ragged.trusted(ids[rows], np.bincount(sequence[learned], minlength=sequence[-1] + 1))
+            values, target = (np.ascontiguousarray(self.ids[at], np.int64) for at in (rows, rows + 1))
+            x = Ragged.trusted(values, np.bincount(sequence[learned], minlength=sequence[-1] + 1))
             origin = np.where(opens, -1, before[streams])[opens | heads]
             before[streams] = sequence  # the last one of a stream stays
             hops.append(Hop(origin, None))
             if len(rows):
-                yield Batch(x, ids[rows + 1], None, reset, None if reset else Link(tuple(hops)))
+                yield Batch(x, target, None, reset, None if reset else Link(tuple(hops)))
                 hops, reset = [], False
 
 
