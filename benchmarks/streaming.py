@@ -26,30 +26,18 @@ class Stream(Protocol):
         """Take x (B, I) in, give y (B, H) out."""
 
 
-class ElmanStream:
-    """Our door to streaming.
+def elman_stream(problem: Problem) -> Stream:
+    """Give our door to streaming.
 
     Args:
         problem: of which the weights and sizes are taken.
     """
-
-    def __init__(self, problem: Problem) -> None:
-        layer = LAYERS[problem.cell](problem.point.hidden)
-        layer.name = "layer"
-        self.model = elman.Sequential([layer], dtype=problem.dtype)
-        self.model.build(problem.point.input_size)
-        self.model.set_weights(problem.named(problem.directions))
-        self.state = None
-
-    def step(self, x: np.ndarray) -> np.ndarray:
-        """Take x (B, I) in, give h (B, H) out."""
-        if len(x) == 1:
-            y, self.state = self.model.step(x, self.state)
-            return y[None]
-        y, self.state = self.model.predict(
-            x[:, None], state=self.state, return_state=True, batch_size=len(x), verbose=0
-        )
-        return y
+    layer = LAYERS[problem.cell](problem.point.hidden)
+    layer.name = "layer"
+    model = elman.Sequential([layer], dtype=problem.dtype)
+    model.build(problem.point.input_size)
+    model.set_weights(problem.named(problem.directions))
+    return model.stream(problem.point.batch)
 
 
 class NumpyStream:
@@ -72,7 +60,7 @@ class NumpyStream:
 
 def streams(roll: Roll, dtype: str) -> tuple[dict[str, Callable[[Problem], Stream]], dict[str, str]]:
     """Give what opens a stream of everybody, and why others are left out."""
-    found: dict[str, Callable[[Problem], Stream]] = {"elman": ElmanStream}
+    found: dict[str, Callable[[Problem], Stream]] = {"elman": elman_stream}
     left_out = dict(roll.absent)
     if "torch" in roll.present:
         from benchmarks.peers import torch_side

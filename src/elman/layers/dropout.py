@@ -12,6 +12,7 @@ from numpy.random import Generator
 from elman.layers.base import Array, Flow, Layer, LayerConfig, State
 from elman.ops import segments
 from elman.ops.noise import coins, step_coins
+from elman.ops.steps import Stepper
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
@@ -105,6 +106,10 @@ class Dropout(Layer):
         mask = current().take(drawn.shape, rows.dtype)
         np.multiply(drawn, mask.dtype.type(1 / keep), out=mask)
         return _multiply(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Hand on what comes in: nothing is dropped where nothing is learned."""
+        return Stepper(x, None)
 
     def backward(
         self,

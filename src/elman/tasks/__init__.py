@@ -21,6 +21,7 @@ from elman.tasks.loading import TASKS, load
 from elman.tasks.saving import SaveEachEpoch
 from elman.tasks.tables import read_sequences
 from elman.tasks.text_files import find_files, read_text
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import Vocabulary
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LanguageModel",
     "SaveEachEpoch",
     "Task",
+    "TextStream",
     "Vocabulary",
     "describe",
     "find_files",

@@ -21,6 +21,7 @@ from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.sampling import Sampler, is_integer
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
 from elman.training.callbacks import Callback
@@ -277,15 +278,24 @@ class LanguageModel(Task):
                 if length:
                     yield symbols[int(ids[0]) - 1]
                 length -= 1
-        state = None
+        stream = self.model_.stream()
+        logits = stream.chunk(ids)[-1]
         while length > 0:
             # Numbers are drawn by the hundred: one at a time they would cost as much as a layer.
             for uniform in rng.random(min(length, 256)).tolist():
-                logits, state = self.model_.step(ids, state)
                 token = sampler.choose(logits, uniform)
                 yield symbols[token - 1]
-                ids = np.array([token], np.int32)
+                logits = stream.step(token)
             length -= 256
+
+    def stream(self) -> TextStream:
+        """Begin a text that comes piece by piece; see `elman.tasks.TextStream`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("stream")
+        return TextStream(self.model_, self.vocabulary_)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
