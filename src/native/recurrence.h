@@ -123,8 +123,7 @@ struct ForwardPass : Walk<T> {
 
     void run() {
         if (own == 0) return;
-        if (crew.member == 0) begin();
-        meet(crew);
+        if (crew.member == 0) begin();  // the others meet it after the input product
         long waiting = 0;
         for (long first = 0; first < v.batch.steps && this->running(first) > 0;) {
             const long end = chunk_end(first);
@@ -222,7 +221,7 @@ struct ForwardPass : Walk<T> {
             local += n * v.stride;
         }
         if (waiting) this->multiply(waiting, x, k, input, start, gate, columns);
-        meet(crew);
+        if (v.ids) meet(crew);  // a product ends so by itself
     }
 
     // One step of `rows` sequences from `done` on.
