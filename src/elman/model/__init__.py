@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from elman.model.sequential import Sequential
+from elman.model.stream import Stream
 
-__all__ = ["Sequential"]
+__all__ = ["Sequential", "Stream"]

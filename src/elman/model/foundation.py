@@ -18,6 +18,7 @@ from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
 from elman.model.naming import check_named
+from elman.model.precision import checked_dtype, checked_precision
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -43,7 +44,12 @@ class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
 
     def __init__(
-        self, layers: Sequence[Layer] = (), *more: Layer, dtype: DTypeLike = "float32", name: str = "sequential"
+        self,
+        layers: Sequence[Layer] = (),
+        *more: Layer,
+        dtype: DTypeLike = "float32",
+        precision: str | None = None,
+        name: str = "sequential",
     ) -> None:
         if more:
             cure = "Write Sequential([first, second, ...])"
@@ -62,7 +68,8 @@ class Foundation:
         if not self.layers:
             cure = "Give all of them at once, as a list: none can be added later"
             raise UsageError(say("Sequential", "there are no layers", expected="at least one", cure=cure))
-        self.dtype, self.name = _checked_dtype(dtype), name
+        self.dtype, self.name = checked_dtype(dtype), name
+        self.precision = checked_precision(precision, self.dtype)
         name_layers(self.layers)
         self.input_size: int | None = None
         self.ids: bool | None = None
@@ -207,6 +214,7 @@ class Foundation:
             input_size=size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            precision=self.precision,
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
@@ -274,6 +282,7 @@ class Foundation:
         return {
             "name": self.name,
             "dtype": str(self.dtype),
+            "precision": self._products(),
             "input_size": self.input_size,
             "ids": self.ids,
             "layers": layer_configs(self.layers),
@@ -291,7 +300,9 @@ class Foundation:
             UsageError: if something in it is unknown or out of its bounds.
         """
         checked = check_config(config)
-        model = cls(layers_from_configs(checked.layers), dtype=checked.dtype, name=checked.name)
+        model = cls(
+            layers_from_configs(checked.layers), dtype=checked.dtype, precision=checked.precision, name=checked.name
+        )
         if checked.input_size is not None:
             check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
         model.input_size, model.ids = checked.input_size, checked.ids
@@ -390,7 +401,10 @@ class Foundation:
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
         return {
             "layers": tuple(twins[id(layer)] for layer in self.layers),
-            **{name: getattr(self, name) for name in ("dtype", "name", "input_size", "ids", "loss", "metrics", "clip")},
+            **{
+                name: getattr(self, name)
+                for name in ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip")
+            },
             **own,
             "weights": self.named_weights() if self.built else None,
         }
@@ -398,14 +412,20 @@ class Foundation:
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = dict(state)
         weights = rest.pop("weights")
-        Foundation.__init__(self, rest.pop("layers"), dtype=rest.pop("dtype"), name=rest.pop("name"))
+        how = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
+        Foundation.__init__(self, rest.pop("layers"), **how)
         self.__dict__.update(rest)
         if weights is not None:
             self.load_weights(weights)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))
-        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r})"
+        precision = "" if self._products() is None else f", precision={self.precision!r}"
+        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r}{precision})"
+
+    def _products(self) -> str | None:
+        """Give what products are made in where that is not the dtype."""
+        return None if self.precision == str(self.dtype) else self.precision
 
     def _build(self, input_size: int, ids: bool | None, rng: np.random.Generator | None) -> None:
         """Allocate, initialise and bind; nothing changes if it fails."""
@@ -418,7 +438,9 @@ class Foundation:
                 cure = "Make a new layer: layers.from_config(layer.config())"
                 raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
         check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
-        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng)
+        self._parameters = Parameters.build(
+            self.layers, input_size, dtype=self.dtype, rng=rng, precision=self._products()
+        )
         self.input_size, self.ids = input_size, ids
         self._connect()
 
@@ -441,14 +463,3 @@ class Foundation:
     def _comes_as_ids(self, ids: bool | None) -> bool:
         """Say what is taken to come in where the model leaves it open."""
         return self.layers[0].needs_ids if ids is None else ids
-
-
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Give float32 or float64; None, which NumPy takes for float64, is neither."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = None
-    if found is None or str(found) not in ("float32", "float64"):
-        raise UsageError(say("Sequential", "dtype is not accepted", expected="float32 or float64", got=repr(dtype)))
-    return found

@@ -81,7 +81,9 @@ class Parameters:
 
     __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads")
 
-    def __init__(self, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike, precision: str | None = None
+    ) -> None:
         kind = np.dtype(dtype)
         unit = ALIGNMENT // kind.itemsize
         walked = _walk(layers, input_size)
@@ -107,12 +109,18 @@ class Parameters:
         self._grads: dict[int, dict[str, Array]] = {}
         for layer, spots in places:
             self._layers.append(layer)
-            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock)
+            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, precision)
             self._grads[id(layer)] = _views(self.grads, spots)
 
     @classmethod
     def build(
-        cls, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike, rng: np.random.Generator | None
+        cls,
+        layers: Sequence[Layer],
+        input_size: int,
+        *,
+        dtype: DTypeLike,
+        rng: np.random.Generator | None,
+        precision: str | None = None,
     ) -> Parameters:
         """Allocate, initialise and bind the parameters of these layers.
 
@@ -121,12 +129,13 @@ class Parameters:
             input_size: features (or vocabulary size) of the model's input.
             dtype: float32 or float64.
             rng: draws the initial values; None leaves zeros, for weights that come from a file.
+            precision: what products are made in, one of `elman.ops.weights.PRECISIONS`; None for the dtype.
 
         Raises:
             ResourceError: if there is not enough memory.
             UsageError: if names or sizes do not fit together.
         """
-        parameters = cls(layers, input_size, dtype=dtype)
+        parameters = cls(layers, input_size, dtype=dtype, precision=precision)
         size = input_size
         drawn: set[int] = set()
         for layer in layers:
