@@ -98,7 +98,11 @@ class Wrapper(Layer):
         """Give every part its weights; they keep the clock."""
         super().bind(weights)
         for part, layer in self.parts.items():
-            layer.bind(Weights(part_of_grads(weights, part), weights.clock))
+            layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.storage))
+
+    def product_weights(self) -> tuple[str, ...]:
+        """Name those of all parts."""
+        return tuple(f"{part}.{name}" for part, layer in self.parts.items() for name in layer.product_weights())
 
     def state_sizes(self) -> tuple[int, ...]:
         """Give the width of every part of the state, part after part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elman.model.quantization import Quantization
 from elman.model.sequential import Sequential
 
-__all__ = ["Sequential"]
+__all__ = ["Quantization", "Sequential"]

@@ -71,6 +71,7 @@ class Explanation:
         title: of the model.
         layers: one entry per layer, and per part of layers that hold others.
         dtype: of parameters and arithmetic.
+        weights: "int8" or "bfloat16", in which the products hold their weights; None for `dtype`.
         instruction_set: of the native core, or None without it.
         threads: that the native core may use.
         batch_size: sequences of the batch.
@@ -86,6 +87,7 @@ class Explanation:
     batch_size: int
     steps: int
     loss: LossFacts | None
+    weights: str | None = None
 
     @property
     def parameters(self) -> int:
@@ -115,6 +117,7 @@ class Explanation:
 
         core = "NumPy" if self.instruction_set is None else f"native core {self.instruction_set}"
         title = f"{self.title}: {core}, {self.threads} threads, {self.dtype}"
+        title += "" if self.weights is None else f", {self.weights} weights"
         table = Table(
             title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_footer=True,
             pad_edge=False,
@@ -154,6 +157,7 @@ def explain(
     batch_size: int,
     steps: int,
     loss: Loss | None,
+    weights: str | None,
 ) -> Explanation:
     """Gather what `Sequential.explain` says.
 
@@ -166,6 +170,7 @@ def explain(
         batch_size: sequences of the batch.
         steps: of each of them.
         loss: that the model is compiled with, or None.
+        weights: in what the products hold their weights, if not in `dtype`.
     """
     config = show_config()
     seen: set[int] = set()
@@ -206,6 +211,7 @@ def explain(
         batch_size=batch_size,
         steps=steps,
         loss=None if loss is None else LossFacts(type(loss).__name__, *loss.runs_on(dtype)),
+        weights=weights,
     )
 
 

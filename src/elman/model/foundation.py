@@ -17,6 +17,8 @@ from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
+from elman.model.quantization import Quantization
+from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -27,7 +29,7 @@ from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
 from elman.training.optimizers import OPTIMIZERS, Optimizer
-from elman.training.parameters import Parameters, parameter_shapes
+from elman.training.parameters import Parameters, no_gradients, parameter_shapes
 from elman.training.seeds import Seed, spawn
 
 __all__ = ["Foundation"]
@@ -67,6 +69,7 @@ class Foundation:
         self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
         self.loss: Loss | None = None
+        self.quantization: Quantization | None = None
         self._parameters: Parameters | None = None
         self._engine: Engine | None = None
         self._draws: np.random.Generator | None = None
@@ -147,6 +150,7 @@ class Foundation:
             input_size=self.input_size or first.vocab_size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            quantization=self.quantization,
         )
         Console(highlight=False).print(table)
 
@@ -206,6 +210,7 @@ class Foundation:
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
+            weights=None if self.quantization is None else self.quantization.weights,
         )
         Console(highlight=False).print(explanation)
         return explanation
@@ -223,7 +228,7 @@ class Foundation:
         return list(self.named_weights().values())
 
     def set_weights(self, weights: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> None:
-        """Replace all parameters, or none if one does not fit.
+        """Replace all parameters, or none if one does not fit; those of a quantized model are rounded.
 
         Args:
             weights: as `get_weights` or `named_weights` gives them.
@@ -330,10 +335,11 @@ class Foundation:
             NotFittedError: if the model is not built.
             SaveError: if it cannot be written; what stood there before is untouched.
         """
-        tensors: dict[str, Any] = dict(self.parameters.named())
-        if self.history is not None:
-            tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
-        files.save(path, tensors, files.Meta(version=__version__, task="model", config=self.config()))
+        held = stored(self)
+        history = {} if self.history is None else self.history.tensors()
+        tensors = held.tensors | {f"history.{name}": column for name, column in history.items()}
+        meta = files.Meta(version=__version__, task="model", config=self.config(), quantized=held.quantized)
+        files.save(path, tensors, meta, halved=held.halved)
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -348,23 +354,40 @@ class Foundation:
         """
         try:
             model = cls.from_config(header.meta.config)
-            shapes = model.weight_shapes()
+            model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
-        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
+        model.take_weights(header, allow_nonfinite=allow_nonfinite)
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
         return model
 
+    def take_weights(self, header: files.Header, *, allow_nonfinite: bool = False) -> None:
+        """Take the weights of an open file, and how they are stored; the model must not be built.
+
+        Args:
+            header: from `files.open_model`.
+            allow_nonfinite: accept weights that are NaN or infinite.
+
+        Raises:
+            ModelFileError: if they do not fit.
+        """
+        self.quantization = read_quantization(header)
+        if self.quantization is not None and self.dtype != np.float32:
+            raise files.not_accepted(header, "config", f"quantized weights are not {self.dtype}")
+        self.load_weights(read_weights(header, self, allow_nonfinite=allow_nonfinite))
+
     def __getstate__(self) -> dict[str, Any]:
         weights = self.named_weights() if self.built else None
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
+        own["quantization"] = self.quantization
         return {"config": self.config(), "weights": weights, **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.
         self.__dict__.update(type(self).from_config(state["config"]).__dict__)
         self.optimizer, self.history = state["optimizer"], state["history"]
+        self.quantization = state["quantization"]
         if state["weights"] is not None:
             self.load_weights(state["weights"])
 
@@ -383,7 +406,8 @@ class Foundation:
                 cure = "Make a new layer: layers.from_config(layer.config())"
                 raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
         check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
-        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng)
+        storage = None if self.quantization is None else self.quantization.weights
+        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng, storage=storage)
         self.input_size, self.ids = input_size, ids
         self._connect()
 
@@ -395,6 +419,10 @@ class Foundation:
         if self.optimizer is None:
             raise UsageError(say(where, "the model is not compiled", cure="Call model.compile(optimizer, loss) first"))
         return self.optimizer
+
+    def _check_trainable(self, where: str) -> None:
+        if self.quantization is not None:
+            raise no_gradients(where, self.quantization.weights)
 
     def _engine_for(self, where: str) -> Engine:
         if self._engine is None:

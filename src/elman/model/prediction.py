@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, Self, Unpack
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,10 +14,22 @@ from elman.errors import UsageError, say
 from elman.layers import check_carry
 from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
+from elman.model.quantization import (
+    BOUND,
+    Quantization,
+    check_bound,
+    check_storage,
+    compare,
+    refuse_beyond,
+    sizes,
+)
+from elman.ops.rounding import Storage
 from elman.ragged import Ragged
 from elman.training import loop, progress
-from elman.training.batches import part_of
+from elman.training import metrics as metric_types
+from elman.training.batches import SequenceBatches, part_of
 from elman.training.checks import check_count
+from elman.training.metrics import Measure, MetricLike
 
 __all__ = ["Prediction"]
 
@@ -143,6 +158,138 @@ class Prediction(Foundation):
             tuple(np.concatenate(parts) for parts in zip(*layer, strict=True)) for layer in zip(*lasts, strict=True)
         )
         return given, joined
+
+    def quantize(
+        self,
+        weights: Storage = "int8",
+        data: Any = None,
+        *,
+        bound: float = BOUND,
+        verbose: progress.Verbose = "auto",
+        **options: Unpack[DataOptions],
+    ) -> Self:
+        """Make a model that holds its weights in fewer bytes; this one stays as it is.
+
+        Matrices that rows are multiplied with, and the tables of embeddings, are rounded: "int8" to whole numbers of at
+        most 127 times one scale per row (a quarter of float32), "bfloat16" to 8 bits of precision (half of it). Biases,
+        states and functions stay float32. The new model predicts, is evaluated and saved; it is not trained further.
+
+        Args:
+            weights: "int8" or "bfloat16".
+            data: (x, y), on which both models are evaluated; or x alone, whose outputs are compared; None measures
+                nothing.
+            bound: greatest increase of the loss that is accepted, as a share of it; without targets, greatest root mean
+                square difference of outputs, as a share of theirs.
+            verbose: 0 silent; else what takes long shows how far it is.
+            options: sample_weight, class_weight, lengths and pad_value of the data, as in `fit`.
+
+        Returns:
+            The new model; its `quantization` is the report.
+
+        Raises:
+            AccuracyError: if it loses more than the bound allows; its `report` says how much.
+            UsageError: if weights or bound is not accepted, or the weights are rounded already.
+            NotFittedError: if the model is not built.
+            DataError: if the data does not fit.
+
+        Example:
+            >>> import numpy as np
+            >>> from elman import Sequential, layers
+            >>> x = np.random.default_rng(0).normal(size=(20, 30, 4))
+            >>> model = Sequential([layers.GRU(32), layers.Dense(3)])
+            >>> model.build(4, rng=0)
+            >>> small = model.quantize("int8", x)
+            >>> small.quantization.rms_difference < 0.01
+            True
+        """
+        small = self._rounded(weights, bound)
+        if data is None:
+            if options:
+                raise UsageError(say("quantize", f"{next(iter(options))} is given without data"))
+            return small
+        if isinstance(data, tuple):
+            if len(data) != 2:
+                raise UsageError(say("quantize", "data is no (x, y)", got=f"a tuple of {len(data)}"))
+            self._compiled("quantize")
+            both = [read_data(model, *data, where="quantize", **options) for model in (self, small)]
+            batches = (both[0].batches(None), both[1].batches(None))
+            return self._measured(small, batches, bound, self.metrics, targets=True, verbose=verbose)
+        given = {name: options.get(name) for name in ("lengths", "pad_value")}
+        inputs = [read_input(model, data, where="quantize", **given)[0] for model in (self, small)]
+        first, second = (
+            SequenceBatches(x, np.empty((len(x), 0)), batch_size=at_once(x), per_step=False) for x in inputs
+        )
+        return self._measured(small, (first, second), bound, (), targets=False, verbose=verbose)
+
+    def quantize_batches(
+        self,
+        weights: Storage,
+        batches: loop.Batches,
+        *,
+        bound: float = BOUND,
+        metrics: Iterable[MetricLike] | MetricLike | None = None,
+        verbose: progress.Verbose = "auto",
+    ) -> Self:
+        """Make a model that holds its weights in fewer bytes, measured on ready batches; see `quantize`.
+
+        Args:
+            weights: "int8" or "bfloat16".
+            batches: gone through once, carrying the state where they do; in the order of the data.
+            bound: greatest increase of the loss, as a share of it.
+            metrics: to report beside the loss, as in `compile`; those of the model if None.
+            verbose: as in `quantize`.
+
+        Returns:
+            The new model.
+
+        Raises:
+            AccuracyError, UsageError, NotFittedError: as `quantize` does.
+        """
+        self._compiled("quantize")
+        small = self._rounded(weights, bound)
+        self._check_batches(batches, "quantize")
+        assert self.loss is not None
+        measures = self.metrics if metrics is None else metric_types.get(metrics, self.loss)
+        return self._measured(small, (batches, batches), bound, measures, targets=True, verbose=verbose)
+
+    def _rounded(self, weights: Storage, bound: float) -> Self:
+        """Make the model, not measured yet."""
+        check_storage(weights)
+        check_bound(bound)
+        parameters = self.parameters
+        if self.quantization is not None:
+            cure = "Quantize the model that it was made of"
+            wrong = f"the weights are {self.quantization.weights} already"
+            raise UsageError(say("quantize", wrong, cure=cure))
+        small = type(self).from_config(self.config() | {"dtype": "float32"})
+        small.history = copy.deepcopy(self.history)
+        small.quantization = Quantization(weights=weights, bytes_before=0, bytes_after=0)
+        assert self.input_size is not None
+        small._build(self.input_size, self.ids, None)
+        small.parameters.set(parameters.named(), where="quantize")
+        shapes, rounded = self.weight_shapes(), small.parameters.rounded_names()
+        before, after = sizes(shapes, rounded, weights, self.dtype.itemsize)
+        small.quantization = Quantization(weights=weights, bytes_before=before, bytes_after=after)
+        return small
+
+    def _measured(
+        self,
+        small: Self,
+        batches: tuple[loop.Batches, loop.Batches],
+        bound: float,
+        metrics: Sequence[Measure],
+        *,
+        targets: bool,
+        verbose: progress.Verbose,
+    ) -> Self:
+        """Write down what the rounded model has lost, and refuse it beyond the bound."""
+        progress.check_verbose(verbose, "quantize")
+        engines = (self._engine_for("quantize"), small._engine_for("quantize"))
+        found = compare(*engines, batches, metrics=metrics, targets=targets, verbose=verbose)
+        assert small.quantization is not None
+        small.quantization = msgspec.structs.replace(small.quantization, **found._asdict())
+        refuse_beyond(bound, small.quantization)
+        return small
 
     def step(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Run one sequence on from a state and give the last output: what sampling does.

@@ -125,6 +125,7 @@ class Sequential(Prediction):
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
+        self._check_trainable("fit")
         optimizer = self._compiled("fit")
         course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
         check_on_nonfinite(on_nonfinite, optimizer, course.callbacks or ())
@@ -200,6 +201,7 @@ class Sequential(Prediction):
         Raises:
             UsageError, DivergedError, Interrupted: as in `fit`.
         """
+        self._check_trainable("fit")
         self._compiled("fit")
         self._engine_for("fit")
         for given in (batches,) if validation is None else (batches, validation):
@@ -254,6 +256,7 @@ class Sequential(Prediction):
         Raises:
             DivergedError: if loss or gradient norm is not finite; no step is taken.
         """
+        self._check_trainable("train_on_batch")
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
         if not self.built:
@@ -302,6 +305,7 @@ class Sequential(Prediction):
             NotFittedError: if the model is not built.
             DataError: if the data does not fit.
         """
+        self._check_trainable("gradients")
         self._compiled("gradients")
         engine = self._engine_for("gradients")
         data = read_data(self, x, y, where="gradients", **options)

@@ -1,4 +1,4 @@
-"""The named weights of one layer and the clock that says when they changed."""
+"""The named weights of one layer, how they are held, and the clock that says when they changed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
+
+from elman.ops.rounding import Storage
 
 __all__ = ["Clock", "Weights"]
 
@@ -32,12 +34,17 @@ class Weights(dict[str, NDArray[Any]]):
     Args:
         mapping: name -> array; arrays are kept, not copied.
         clock: the model's clock; a new one if None.
+        storage: in what the products hold their weights, if not in the arrays' own dtype; the arrays are rounded to it.
     """
 
-    __slots__ = ("__weakref__", "clock")
+    __slots__ = ("__weakref__", "clock", "storage")
 
     clock: Clock
+    storage: Storage | None
 
-    def __init__(self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None) -> None:
+    def __init__(
+        self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None, storage: Storage | None = None
+    ) -> None:
         super().__init__(mapping)
         self.clock = Clock() if clock is None else clock
+        self.storage = storage

@@ -94,6 +94,7 @@ class LanguageModel(Task):
 
     task: ClassVar[str] = "language_model"
     Params = LanguageModelParams
+    _figures = ("perplexity",)
 
     vocabulary_: Vocabulary
 
@@ -201,18 +202,26 @@ class LanguageModel(Task):
             NotFittedError: before `fit`.
         """
         self._check_fitted("score")
-        ids = self.vocabulary_.encode(_joined(text))
-        if len(ids) < 2:
-            raise DataError(say("score", f"the text has {len(ids)} characters", expected="at least 2"))
-        figures = self.model_.evaluate_batches(StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS))
+        batches = self._stream(text, "score")
+        figures = self.model_.evaluate_batches(batches)
         nats = figures["loss"]
         return {
             "nats_per_char": nats,
             "bits_per_char": nats / math.log(2),
             "perplexity": math.exp(min(nats, 700.0)),
-            "count": len(ids) - 1,
-            "unseen": int(np.count_nonzero(ids[1:] == UNKNOWN)),
+            "count": batches.n_items,
+            "unseen": int(np.count_nonzero(batches.ids[1:] == UNKNOWN)),
         }
+
+    def _stream(self, text: str | Sequence[str], where: str) -> StreamBatches:
+        """Return a text as one stream."""
+        ids = self.vocabulary_.encode(_joined(text))
+        if len(ids) < 2:
+            raise DataError(say(where, f"the text has {len(ids)} characters", expected="at least 2"))
+        return StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS)
+
+    def _measuring(self, data: Any) -> StreamBatches | None:
+        return None if data is None else self._stream(data, "quantize")
 
     def sample(
         self,

@@ -1,0 +1,297 @@
+"""What weights in fewer bytes cost: the report on a user's data, and the bound beyond which they are refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from elman.engines.native import Engine
+from elman.errors import AccuracyError, UsageError, say
+from elman.model.summary import bytes_text
+from elman.ops.rounding import STORAGES
+from elman.ragged import Ragged
+from elman.training import progress
+from elman.training.loop import Batches, State
+from elman.training.metrics import Measure, Meter
+
+__all__ = ["BOUND", "Quantization", "Worst", "check_bound", "check_storage", "compare", "refuse_beyond", "sizes"]
+
+Array = NDArray[Any]
+
+#: Greatest increase of the loss, as a share of it, that `quantize` accepts if not told otherwise.
+BOUND = 0.02
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Figures = dict[str, float] | None
+
+
+class Worst(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where outputs differ most.
+
+    Attributes:
+        sequence: its index in the data.
+        step: its index in the sequence; None where a sequence has one output.
+        difference: of one output there, at most.
+    """
+
+    sequence: _Count
+    step: _Count | None
+    difference: Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Quantization(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How a model's weights are stored in fewer bytes, and what that cost.
+
+    `print` shows it as a few lines. Without data there are sizes only.
+
+    Attributes:
+        weights: "int8" or "bfloat16".
+        bytes_before: of all parameters as they were.
+        bytes_after: of all parameters as they are in the file.
+        before: loss and metrics of the model as it was, on the data; None without data or targets.
+        after: the same of this model.
+        outputs: how many numbers were compared; 0 without data.
+        rms_difference: root mean square of the differences of outputs, as a share of that of the outputs.
+        mean_difference: mean magnitude of the differences.
+        worst: where the outputs differ most; None without data.
+
+    Example:
+        >>> from elman import Sequential, layers
+        >>> model = Sequential([layers.LSTM(64), layers.Dense(2)])
+        >>> model.build(8, rng=0)
+        >>> print(model.quantize("int8").quantization)
+        int8: 22.0 kB of weights instead of 75.3 kB (29 %)
+    """
+
+    weights: Literal["int8", "bfloat16"]
+    bytes_before: _Count
+    bytes_after: _Count
+    before: _Figures = None
+    after: _Figures = None
+    outputs: _Count = 0
+    rms_difference: float | None = None
+    mean_difference: float | None = None
+    worst: Worst | None = None
+
+    @property
+    def increase(self) -> float | None:
+        """By what share of itself the loss is greater than it was; None without targets."""
+        if self.before is None or self.after is None:
+            return None
+        was, now = self.before["loss"], self.after["loss"]
+        return (now - was) / abs(was) if was else (0.0 if now == was else math.inf)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    def __str__(self) -> str:
+        share = self.bytes_after / self.bytes_before if self.bytes_before else 1.0
+        sizes = f"{bytes_text(self.bytes_after)} of weights instead of {bytes_text(self.bytes_before)}"
+        lines = [f"{self.weights}: {sizes} ({share:.0%})".replace("%", " %")]
+        if self.before is not None and self.after is not None:
+            for name, was in self.before.items():
+                now = self.after[name]
+                change = f" ({(now - was) / abs(was):+.2%})".replace("%", " %") if was else ""
+                lines.append(f"{name}: {was:.5g} before, {now:.5g} after{change}")
+        if self.worst is not None:
+            place = f"sequence {self.worst.sequence:,}"
+            place += "" if self.worst.step is None else f", step {self.worst.step:,}"
+            share = f"{self.rms_difference:.2%}".replace("%", " %")
+            lines.append(f"outputs: they differ by {share} (root mean square, of theirs)")
+            lines.append(f"worst case: {self.worst.difference:.3g} at {place}; {self.mean_difference:.3g} on average")
+        return "\n".join(lines)
+
+
+class Comparison(NamedTuple):
+    """What two models made of the same data."""
+
+    before: _Figures
+    after: _Figures
+    outputs: int
+    rms_difference: float
+    mean_difference: float
+    worst: Worst | None
+
+
+class _Side:
+    """One of the models that are compared: its state, its figures, its outputs of the batch at hand."""
+
+    def __init__(self, engine: Engine, metrics: Sequence[Measure]) -> None:
+        self.engine, self.meter = engine, Meter(metrics)
+        self.state: State | None = None
+        self.loss = self.weight = 0.0
+        self.out: Array = np.empty(0)
+
+    def run(self, batch: Any, *, targets: bool, carries: bool) -> None:
+        """Run a batch, from where the one before ended if states are carried."""
+        state = None if batch.reset_state else self.state
+        if not targets:
+            out, last = self.engine.forward(batch.x, state=state)
+            self._see(out, None, None)
+        else:
+            loss, weight, last_or_none = self.engine.loss_only(
+                batch, state=state, observe=self._observe, want_state=carries
+            )
+            self.loss, self.weight = self.loss + loss * weight, self.weight + weight
+            last = last_or_none or ()
+        self.state = last if carries else None
+
+    def _observe(self, out: Any, target: Any, weights: Any) -> None:
+        self.meter.observe(out, target, weights)
+        self._see(out, target, weights)
+
+    def _see(self, out: Any, target: Any, weights: Any) -> None:
+        self.out = out.values if isinstance(out, Ragged) else out
+
+    def figures(self) -> dict[str, float]:
+        """Give loss and metrics; those that nothing has counted for are left out."""
+        loss = self.loss / self.weight if self.weight else 0.0
+        found = {"loss": loss} | self.meter.results()
+        return {name: figure for name, figure in found.items() if name == "loss" or math.isfinite(figure)}
+
+
+def compare(
+    before: Engine,
+    after: Engine,
+    batches: tuple[Batches, Batches],
+    *,
+    metrics: Sequence[Measure],
+    targets: bool,
+    verbose: progress.Verbose,
+) -> Comparison:
+    """Run two models side by side.
+
+    Args:
+        before: the model as it was.
+        after: with its weights rounded.
+        batches: the same ones for both, each in its own dtype, in the order of the data.
+        metrics: to gather beside the loss.
+        targets: whether the batches have targets, so that there are figures.
+        verbose: 0 silent; else what takes long shows how far it is.
+    """
+    carries = batches[0].carries_state
+    sides = (_Side(before, metrics), _Side(after, metrics))
+    squares = magnitudes = outputs_squared = 0.0
+    count = first = step = 0
+    worst: Worst | None = None
+    pairs = zip(*batches, strict=True)
+    for pair in progress.watch(pairs, total=len(batches[0]), what="quantize", verbose=verbose):
+        for side, batch in zip(sides, pair, strict=True):
+            side.run(batch, targets=targets, carries=carries)
+        was, now = (side.out.astype(np.float64) for side in sides)
+        difference = np.abs(now - was)
+        x = pair[0].x
+        if difference.size:
+            squares += float((difference**2).sum())
+            magnitudes += float(difference.sum())
+            outputs_squared += float((was**2).sum())
+            count += difference.size
+            row, most = int(difference.max(axis=-1).argmax()), float(difference.max())
+            if worst is None or not most <= worst.difference:
+                worst = _place(x, row, len(difference), first, step, most)
+        if carries:
+            step += int(x.lengths.max(initial=0))
+        else:
+            first += len(x)
+    return Comparison(
+        before=sides[0].figures() if targets else None,
+        after=sides[1].figures() if targets else None,
+        outputs=count,
+        rms_difference=math.sqrt(squares / outputs_squared) if outputs_squared else 0.0,
+        mean_difference=magnitudes / count if count else 0.0,
+        worst=worst,
+    )
+
+
+def _place(x: Ragged, row: int, n_rows: int, first: int, step: int, difference: float) -> Worst:
+    """Say which sequence and step an output row of a batch is of."""
+    if n_rows == len(x):  # one output for each
+        return Worst(first + row, None, difference)
+    if n_rows == x.n_steps:
+        sequence = int(np.searchsorted(x.offsets, row, side="right")) - 1
+        return Worst(first + sequence, step + row - int(x.offsets[sequence]), difference)
+    each = n_rows // len(x)  # steps that the model makes of its own
+    return Worst(first + row // each, row % each, difference)
+
+
+def check_storage(weights: Any) -> None:
+    """Refuse what weights cannot be stored in.
+
+    Args:
+        weights: what a user gave.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if weights not in STORAGES:
+        expected = " or ".join(map(repr, STORAGES))
+        raise UsageError(say("quantize", "weights cannot be stored so", expected=expected, got=repr(weights)))
+
+
+def check_bound(bound: Any) -> None:
+    """Refuse a bound that is no number of at least 0.
+
+    Args:
+        bound: what a user gave.
+
+    Raises:
+        UsageError: naming it.
+    """
+    number = isinstance(bound, int | float | np.number) and not isinstance(bound, bool)
+    if not number or not bound >= 0:
+        expected = "a share of at least 0, such as 0.02; math.inf accepts everything"
+        raise UsageError(say("quantize", "bound is out of range", expected=expected, got=repr(bound)))
+
+
+def refuse_beyond(bound: float, report: Quantization) -> None:
+    """Refuse a model that has lost more than it may.
+
+    Args:
+        bound: greatest increase of the loss as a share of it, or, without targets, greatest root mean square difference
+            of outputs as a share of theirs.
+        report: on the user's data; one without data refuses nothing.
+
+    Raises:
+        AccuracyError: naming bound, figure and what to do.
+    """
+    if report.increase is not None:
+        lost, what = report.increase, "the loss rises"
+        figures = f"; {report.before['loss']:.5g} before, {report.after['loss']:.5g} after"  # type: ignore[index]
+    elif report.rms_difference is not None:
+        lost, what, figures = report.rms_difference, "outputs differ (root mean square)", ""
+    else:
+        return
+    if lost <= bound:
+        return
+    cure = "Keep the weights as they are" if report.weights == "bfloat16" else "Store them as bfloat16, which loses less"
+    if math.isfinite(lost):
+        cure += f", or accept a bound of {math.ceil(lost * 1000) / 1000:g}"
+    wrong = f"with {report.weights} weights {what} by {lost:.2%}".replace("%", " %") + figures
+    error = AccuracyError(say("quantize", wrong, expected=f"at most {bound:.2%}".replace("%", " %"), cure=cure))
+    error.report = report
+    raise error
+
+
+def sizes(shapes: dict[str, tuple[int, ...]], rounded: Collection[str], weights: str, itemsize: int) -> tuple[int, int]:
+    """Count the bytes of all parameters before and after.
+
+    Args:
+        shapes: name -> shape of every parameter.
+        rounded: names of those that are stored in fewer bytes.
+        weights: what in.
+        itemsize: bytes of a number before.
+    """
+    before = after = 0
+    for name, shape in shapes.items():
+        count = math.prod(shape)
+        before += count * itemsize
+        small = count + 4 * shape[0] if weights == "int8" else 2 * count
+        after += small if name in rounded else 4 * count
+    return before, after
