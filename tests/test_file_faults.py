@@ -123,7 +123,12 @@ FAULTS = [
         r"not one that elman saved.*got 'format'",
     ),
     # Row 27: dtypes that NumPy lacks.
-    (27, "F8_E4M3", container(whole(b={**B, "dtype": "F8_E4M3"})), r"'b' is stored as 'F8_E4M3'; elman reads BF16, F64"),
+    (
+        27,
+        "F8_E4M3",
+        container(whole(b={**B, "dtype": "F8_E4M3"})),
+        r"'b' is stored as 'F8_E4M3'; elman reads BF16, F64",
+    ),
     (
         27,
         "two at once",

@@ -116,7 +116,8 @@ class Header:
         self,
         expected: Mapping[str, tuple[int, ...]] | None = None,
         *,
-        dtype: npt.DTypeLike | Mapping[str, str] | None = None,
+        dtype: npt.DTypeLike | None = None,
+        dtypes: Mapping[str, str] | None = None,
         allow_nonfinite: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:
         """Read the weights, after comparing all names and shapes with what is expected.
@@ -124,8 +125,8 @@ class Header:
         Args:
             expected: the weights the model needs, name -> shape; None reads what is there. The file's history, the
                 names that begin with "history.", is left out unless it is expected.
-            dtype: the dtype that all weights must have, or name -> dtype; None takes any. "bfloat16" is read as
-                float32.
+            dtype: the dtype all weights must have; None takes any.
+            dtypes: in its place, that of each, name -> dtype; "bfloat16" is read as float32.
             allow_nonfinite: accept NaN and infinity.
 
         Returns:
@@ -141,8 +142,8 @@ class Header:
             if not name.startswith(_HISTORY) or name in (expected or ())
         }
         wanted = {name: info.shape for name, info in found.items()} if expected is None else expected
-        kinds = dtype if isinstance(dtype, Mapping) else {} if dtype is None else dict.fromkeys(wanted, np.dtype(dtype).name)
-        wrongs = list(_differences(found, wanted, kinds))
+        kinds = {} if dtype is None else dict.fromkeys(wanted, np.dtype(dtype).name)
+        wrongs = list(_differences(found, wanted, kinds if dtypes is None else dtypes))
         if wrongs:
             cure = "The file was written for another model or is damaged"
             raise ModelFileError(say(self.where, f"its weights do not fit: {listed(wrongs)}", cure=cure))

@@ -380,8 +380,7 @@ class Foundation:
     def __getstate__(self) -> dict[str, Any]:
         weights = self.named_weights() if self.built else None
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
-        own["quantization"] = self.quantization
-        return {"config": self.config(), "weights": weights, **own}
+        return {"config": self.config(), "weights": weights, "quantization": self.quantization, **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.

@@ -214,8 +214,11 @@ class Prediction(Foundation):
             both = [read_data(model, *data, where="quantize", **options) for model in (self, small)]
             batches = (both[0].batches(None), both[1].batches(None))
             return self._measured(small, batches, bound, self.metrics, targets=True, verbose=verbose)
-        given = {name: options.get(name) for name in ("lengths", "pad_value")}
-        inputs = [read_input(model, data, where="quantize", **given)[0] for model in (self, small)]
+        lengths, pad_value = options.get("lengths"), options.get("pad_value")
+        inputs = [
+            read_input(model, data, where="quantize", lengths=lengths, pad_value=pad_value)[0]
+            for model in (self, small)
+        ]
         first, second = (
             SequenceBatches(x, np.empty((len(x), 0)), batch_size=at_once(x), per_step=False) for x in inputs
         )

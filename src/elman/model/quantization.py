@@ -65,7 +65,7 @@ class Quantization(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, fro
         >>> model = Sequential([layers.LSTM(64), layers.Dense(2)])
         >>> model.build(8, rng=0)
         >>> print(model.quantize("int8").quantization)
-        int8: 22.0 kB of weights instead of 75.3 kB (29 %)
+        int8: 21.6 kB of weights instead of 75.3 kB (29 %)
     """
 
     weights: Literal["int8", "bfloat16"]
@@ -94,17 +94,18 @@ class Quantization(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, fro
     def __str__(self) -> str:
         share = self.bytes_after / self.bytes_before if self.bytes_before else 1.0
         sizes = f"{bytes_text(self.bytes_after)} of weights instead of {bytes_text(self.bytes_before)}"
-        lines = [f"{self.weights}: {sizes} ({share:.0%})".replace("%", " %")]
+        lines = [f"{self.weights}: {sizes} ({100 * share:.0f} %)"]
         if self.before is not None and self.after is not None:
             for name, was in self.before.items():
                 now = self.after[name]
-                change = f" ({(now - was) / abs(was):+.2%})".replace("%", " %") if was else ""
+                change = f" ({_percent((now - was) / abs(was), sign='+')})" if was else ""
                 lines.append(f"{name}: {was:.5g} before, {now:.5g} after{change}")
         if self.worst is not None:
             place = f"sequence {self.worst.sequence:,}"
             place += "" if self.worst.step is None else f", step {self.worst.step:,}"
-            share = f"{self.rms_difference:.2%}".replace("%", " %")
-            lines.append(f"outputs: they differ by {share} (root mean square, of theirs)")
+            lines.append(
+                f"outputs: they differ by {_percent(self.rms_difference or 0.0)} (root mean square, of theirs)"
+            )
             lines.append(f"worst case: {self.worst.difference:.3g} at {place}; {self.mean_difference:.3g} on average")
         return "\n".join(lines)
 
@@ -221,6 +222,16 @@ def _place(x: Ragged, row: int, n_rows: int, first: int, step: int, difference: 
     return Worst(first + row // each, row % each, difference)
 
 
+def _percent(share: float, *, sign: str = "-") -> str:
+    """Say a share in percent.
+
+    Example:
+        >>> _percent(0.01234), _percent(-0.000001, sign="+")
+        ('1.23 %', '+0.00 %')
+    """
+    return f"{100 * share:{sign}z.2f} %"
+
+
 def check_storage(weights: Any) -> None:
     """Refuse what weights cannot be stored in.
 
@@ -270,11 +281,12 @@ def refuse_beyond(bound: float, report: Quantization) -> None:
         return
     if lost <= bound:
         return
-    cure = "Keep the weights as they are" if report.weights == "bfloat16" else "Store them as bfloat16, which loses less"
+    kept = report.weights == "bfloat16"
+    cure = "Keep the weights as they are" if kept else "Store them as bfloat16, which loses less"
     if math.isfinite(lost):
         cure += f", or accept a bound of {math.ceil(lost * 1000) / 1000:g}"
-    wrong = f"with {report.weights} weights {what} by {lost:.2%}".replace("%", " %") + figures
-    error = AccuracyError(say("quantize", wrong, expected=f"at most {bound:.2%}".replace("%", " %"), cure=cure))
+    wrong = f"with {report.weights} weights {what} by {_percent(lost)}{figures}"
+    error = AccuracyError(say("quantize", wrong, expected=f"at most {_percent(bound)}", cure=cure))
     error.report = report
     raise error
 

@@ -106,7 +106,7 @@ def read_weights(header: files.Header, model: Foundation, *, allow_nonfinite: bo
     if report.weights == "int8":
         scales = {name + _SCALE: shapes[name][:1] for name in names}
         shapes, dtypes = shapes | scales, dtypes | dict.fromkeys(scales, "float32")
-    arrays = header.read(shapes, dtype=dtypes, allow_nonfinite=allow_nonfinite)
+    arrays = header.read(shapes, dtypes=dtypes, allow_nonfinite=allow_nonfinite)
     if report.weights == "int8":
         for name in names:
             whole, scale = arrays[name], arrays.pop(name + _SCALE)

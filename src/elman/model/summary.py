@@ -11,8 +11,9 @@ import numpy as np
 from elman.layers import Layer
 
 if TYPE_CHECKING:
-    from elman.model.quantization import Quantization
     from rich.table import Table
+
+    from elman.model.quantization import Quantization
 
 __all__ = ["bytes_text", "summary_table"]
 

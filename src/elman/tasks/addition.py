@@ -231,9 +231,7 @@ class BinaryAdder(Task):
         rng, steps = spawn(self.random_state, where="random_state").sampling, self.bits + 1
         a, b = rng.integers(0, 2**self.bits, (2, _SUMS))
         x, truth = _operands(a.tolist(), b.tolist(), steps), _bits((a + b).tolist(), steps)
-        return SequenceBatches(
-            Ragged.from_dense(x), truth.reshape(-1, 1), batch_size=_SUMS, per_step=True
-        )
+        return SequenceBatches(Ragged.from_dense(x), truth.reshape(-1, 1), batch_size=_SUMS, per_step=True)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         params = self._checked_params()
