@@ -65,7 +65,8 @@ void add_outer(const T* panel, long valid, const OuterRight<T>& right, long n, T
         for (long first = 0; first < right.columns; first += block_width<T>()) {
             const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
             const int nv = static_cast<int>((wide + lanes - 1) / lanes);
-            run_tile<T, kPanel>(static_cast<int>(mr), nv, &column, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
+            run_tile<Plain<T>, kPanel>(static_cast<int>(mr), nv, &column, n, b, nullptr, c, first,
+                                       wide - (nv - 1) * lanes);
             b += n * nv * lanes;
         }
         m += mr;

@@ -40,6 +40,15 @@ inline long crew_for(double operations, long steps, long sequences) {
     return members;
 }
 
+// The format of this name (views.h); none where the name is empty.
+template <class T>
+const Format<T>* format_of(const std::string& name) {
+    if (name.empty()) return nullptr;
+    if constexpr (std::is_same_v<T, float>)
+        if (const Format<T>* const found = format(name.c_str())) return found;
+    throw nb::value_error(("native core: no format '" + name + "' for these weights").c_str());
+}
+
 // Lets other Python threads run, unless the work is shorter than the handover.
 class Unlocked {
   public:

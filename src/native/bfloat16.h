@@ -1,0 +1,151 @@
+// Products of numbers rounded to bfloat16, summed in float: half the bytes of a float's, and twice the multiplications
+// in an instruction where there is one for them. A cell holds two numbers that follow each other in k, the first in its
+// low half.
+//
+// A sum takes the second product of a cell, then the first, each by an fma: what the instruction does. So with
+// denormals flushed all instruction sets that have an fma give the same bits.
+#pragma once
+
+#include "gemm.h"
+
+namespace elman {
+namespace ELMAN_ISA {
+
+typedef VecInt<float> Pairs;
+constexpr int kHighHalf = static_cast<int>(0xffff0000u);
+
+// x rounded to the nearest bfloat16, ties to even, in the high half of each lane; the low half holds anything. A NaN
+// stays one: its last bits might be all that says so.
+ELMAN_INLINE Pairs rounded(Vec<float> x) {
+    const Pairs bits = (Pairs)x;
+    const Pairs nearest = bits + 0x7fff + ((bits >> 16) & 1);
+    return x == x ? nearest : (bits | 0x400000);
+}
+
+ELMAN_INLINE uint32_t rounded(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (x == x ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000) >> 16;
+}
+
+ELMAN_INLINE uint32_t pair_of(float first, float second) {
+    return rounded(first) | rounded(second) << 16;
+}
+
+ELMAN_INLINE Pairs pairs_of(Vec<float> first, Vec<float> second) {
+    return ((rounded(first) >> 16) & 0xffff) | (rounded(second) & kHighHalf);
+}
+
+// lanes numbers beside each other, rounded; `to` has room for all of them.
+ELMAN_INLINE void store_rounded(uint16_t* to, Vec<float> x) {
+    typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), may_alias, aligned(2)));
+#if defined(__AVX512BF16__)
+    *reinterpret_cast<Halves*>(to) = (Halves)_mm512_cvtneps_pbh(x);
+#else
+    typedef uint32_t Words __attribute__((vector_size(kVectorBytes)));
+    *reinterpret_cast<Halves*>(to) = __builtin_convertvector((Words)rounded(x) >> 16, Halves);
+#endif
+}
+
+#if defined(__AVX512BF16__)
+struct PairProducts {
+    typedef float Number;
+    typedef uint32_t Cell;
+    static ELMAN_INLINE Pairs weights(const uint32_t* p) { return load_pairs(p); }
+    static ELMAN_INLINE Pairs left(uint32_t x) { return (Pairs)_mm512_set1_epi32(static_cast<int>(x)); }
+    static ELMAN_INLINE Vec<float> add(Pairs x, Pairs w, Vec<float> sum) {
+        return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
+    }
+    static ELMAN_INLINE Pairs load_pairs(const uint32_t* p) { return (Pairs)_mm512_loadu_si512(p); }
+};
+#else
+struct PairProducts {
+    typedef float Number;
+    typedef uint32_t Cell;
+    struct Wide {
+        Vec<float> first, second;
+    };
+    static ELMAN_INLINE Wide widened(Pairs p) { return {(Vec<float>)(p << 16), (Vec<float>)(p & kHighHalf)}; }
+    static ELMAN_INLINE Wide weights(const uint32_t* p) {
+        Pairs pairs;
+        memcpy(&pairs, p, sizeof pairs);
+        return widened(pairs);
+    }
+    static ELMAN_INLINE Wide left(uint32_t x) { return widened(Pairs{} + static_cast<int>(x)); }
+    static ELMAN_INLINE Vec<float> add(const Wide& x, const Wide& w, Vec<float> sum) {
+        return fma(x.first, w.first, fma(x.second, w.second, sum));
+    }
+};
+#endif
+
+struct Bfloat16 {
+    static constexpr long lanes = Lanes<float>::count;
+
+    static uint32_t* block(const Packed<float>& w, long first) {
+        return reinterpret_cast<uint32_t*>(packed_block(w, first));
+    }
+
+    static void pack_columns(const Packed<float>& w, long at, const float* source, long n, long k, long stride) {
+        for (long j = 0; j < n; ++j) {
+            const long column = at + j, first = column / block_width<float>() * block_width<float>();
+            const long width = width_of(w, first);
+            uint32_t* const to = block(w, first) + (column - first);
+            const float* const from = source + j * stride;
+            long i = 0;
+            for (; i + 1 < k; i += 2) to[i / 2 * width] = pair_of(from[i], from[i + 1]);
+            if (i < k) to[i / 2 * width] = pair_of(from[i], 0);
+        }
+    }
+
+    // The room for w is zero at first: a row without a second one leaves that half of its cells alone.
+    static void pack_rows(const Packed<float>& w, long k_at, const float* source, long k, long n, long stride) {
+        for (long first = 0; first < n; first += block_width<float>()) {
+            const long wide = n - first < block_width<float>() ? n - first : block_width<float>();
+            const long width = width_of(w, first);
+            for (long i = 0; i < k;) {
+                const long at = k_at + i;
+                uint32_t* const to = block(w, first) + at / 2 * width;
+                const float* const from = source + i * stride + first;
+                if (at % 2 == 0 && i + 1 < k) {
+                    for (long j = 0; j < wide; ++j) to[j] = pair_of(from[j], from[j + stride]);
+                    i += 2;
+                    continue;
+                }
+                for (long j = 0; j < wide; ++j)
+                    to[j] = at % 2 ? (to[j] & 0xffff) | rounded(from[j]) << 16
+                                   : (to[j] & static_cast<uint32_t>(kHighHalf)) | rounded(from[j]);
+                ++i;
+            }
+        }
+    }
+
+    // A row of the left operand beside each other, without its gaps; what is left of the last cell is zero.
+    static void round_left(const float* from, Segments k, uint16_t* to) {
+        for (long s = 0; s < k.count; ++s, to += k.length) {
+            const float* const row = from + s * k.stride;
+            long j = 0;
+            for (; j + lanes <= k.length; j += lanes) store_rounded(to + j, load(row + j));
+            for (; j < k.length; ++j) to[j] = static_cast<uint16_t>(rounded(row[j]));
+        }
+        if (k.count * k.length % 2) *to = 0;
+    }
+
+    static void times(long n, const float* const* a, Segments k, const Packed<float>& w, const float* const* init,
+                      float* const* c, Columns range, float* left) {
+        const long row = cells(w.format, k.count * k.length);
+        const uint32_t* rows[kLeftRows];
+        for (long first = 0; first < n; first += kLeftRows) {
+            const long m = n - first < kLeftRows ? n - first : kLeftRows;
+            for (long i = 0; i < m; ++i) {
+                round_left(a[first + i], k, reinterpret_cast<uint16_t*>(left + i * row));
+                rows[i] = reinterpret_cast<const uint32_t*>(left + i * row);
+            }
+            rows_times<PairProducts>(m, rows, Segments{1, row, 0}, w, init ? init + first : nullptr, c + first, range);
+        }
+    }
+
+    static constexpr Format<float> format() { return {"bfloat16", 2, pack_columns, pack_rows, times}; }
+};
+
+}  // namespace ELMAN_ISA
+}  // namespace elman

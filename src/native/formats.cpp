@@ -1,0 +1,12 @@
+// The formats that weights can be held in beside float (views.h, Format): compiled once for each instruction set that
+// multiplies them in its own way.
+#include "bfloat16.h"
+
+namespace elman {
+namespace ELMAN_ISA {
+
+extern const Format<float> bfloat16;
+constexpr Format<float> bfloat16 = Bfloat16::format();
+
+}  // namespace ELMAN_ISA
+}  // namespace elman
