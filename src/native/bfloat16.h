@@ -51,6 +51,7 @@ ELMAN_INLINE void store_rounded(uint16_t* to, Vec<float> x) {
 struct PairProducts {
     typedef float Number;
     typedef uint32_t Cell;
+    typedef uint32_t LeftCell;
     static ELMAN_INLINE Pairs weights(const uint32_t* p) { return load_pairs(p); }
     static ELMAN_INLINE Pairs left(uint32_t x) { return (Pairs)_mm512_set1_epi32(static_cast<int>(x)); }
     static ELMAN_INLINE Vec<float> add(Pairs x, Pairs w, Vec<float> sum) {
@@ -62,6 +63,7 @@ struct PairProducts {
 struct PairProducts {
     typedef float Number;
     typedef uint32_t Cell;
+    typedef uint32_t LeftCell;
     struct Wide {
         Vec<float> first, second;
     };
@@ -144,7 +146,7 @@ struct Bfloat16 {
         }
     }
 
-    static constexpr Format<float> format() { return {"bfloat16", 2, pack_columns, pack_rows, times}; }
+    static constexpr Format<float> format() { return {"bfloat16", 2, 0, pack_columns, pack_rows, times}; }
 };
 
 }  // namespace ELMAN_ISA
