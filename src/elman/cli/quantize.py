@@ -77,9 +77,10 @@ def _read_arrays(path: str) -> Any:
 
     expected = "an .npz file with x, or x and y"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise DataError(say(path, "it is a single array", expected=expected))
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise DataError(say(path, "it is a single array", expected=expected))
+        with loaded as arrays:
             if "x" not in arrays:
                 raise DataError(say(path, "it has no x", expected=expected, got=", ".join(arrays) or "nothing"))
             return (arrays["x"], arrays["y"]) if "y" in arrays else arrays["x"]
