@@ -71,7 +71,7 @@ def test_products_have_the_bits_of_the_twin(inputs, outputs, rows, rng):
     x = rng.standard_normal((rows, inputs)).astype(np.float32)
     x[rows // 2] *= 1e-33  # a row that is taken for zero
     x[-1] *= 1e20
-    weights = Weights({"weight": weight, "bias": rng.standard_normal(outputs).astype(np.float32)}, storage="int8")
+    weights = Weights({"weight": weight, "bias": rng.standard_normal(outputs).astype(np.float32)}, precision="int8")
     y = linear.forward(x, weights, activation=None).copy()
     np.testing.assert_array_equal(y, product(x, weight, weights["bias"]))
     for row in range(0, rows, 7):  # and none of them depends on its neighbours
@@ -82,13 +82,13 @@ def test_the_largest_sums_do_not_overflow(rng):
     weight = np.full((3, STRETCH), 127.0, np.float32)
     weight[1] *= -1
     x = np.ones((2, STRETCH), np.float32)
-    weights = Weights({"weight": weight, "bias": np.zeros(3, np.float32)}, storage="int8")
+    weights = Weights({"weight": weight, "bias": np.zeros(3, np.float32)}, precision="int8")
     y = linear.forward(x, weights, activation=None)
     np.testing.assert_allclose(y, [[127.0 * STRETCH, -127.0 * STRETCH, 127.0 * STRETCH]] * 2, rtol=1e-6)
 
 
 def test_what_is_not_finite_is_not_hidden(rng):
-    weights = Weights({"weight": np.ones((4, 20), np.float32), "bias": np.zeros(4, np.float32)}, storage="int8")
+    weights = Weights({"weight": np.ones((4, 20), np.float32), "bias": np.zeros(4, np.float32)}, precision="int8")
     x = np.ones((3, 20), np.float32)
     x[0, 3], x[1, 19] = np.nan, np.inf
     y = linear.forward(x, weights, activation=None)
@@ -116,7 +116,7 @@ def test_every_cell_runs_as_the_reference_with_such_products(variant, shape):
             runs = []
             for threads in (1, 3):
                 native.set_threads(threads)
-                weights = Weights(small, storage="int8")
+                weights = Weights(small, precision="int8")
                 y_here, last_here, _ = recurrence.forward(problem.cell, x, weights, state=state, tape=False)
                 # Functions differ by a few ULP, which now and then changes how an h is rounded: by 1 of 32767.
                 for got, expected in ((y_here, y), *zip(last_here, last, strict=True)):
@@ -137,7 +137,7 @@ def test_bits_do_not_depend_on_neighbours_threads_or_cuts(variant, storage):
     results = []
     for threads in (1, 2, 5):
         native.set_threads(threads)
-        weights = Weights(small, storage=storage)
+        weights = Weights(small, precision=storage)
         y, last, _ = recurrence.forward(problem.cell, problem.x, weights, state=problem.state, tape=False)
         results.append((y, *last))
     for other in results[1:]:
@@ -162,8 +162,8 @@ def test_packing_rounds_as_numpy_does(rng):
     weight = (rng.standard_normal((40, 33)) * 10.0 ** rng.integers(-12, 12, (40, 1))).astype(np.float32)
     x = rng.standard_normal((5, 33)).astype(np.float32)
     bias = np.zeros(40, np.float32)
-    loose = linear.forward(x, Weights({"weight": weight, "bias": bias}, storage="int8"), activation=None).copy()
-    tight = Weights({"weight": rounded(weight, "int8"), "bias": bias}, storage="int8")
+    loose = linear.forward(x, Weights({"weight": weight, "bias": bias}, precision="int8"), activation=None).copy()
+    tight = Weights({"weight": rounded(weight, "int8"), "bias": bias}, precision="int8")
     np.testing.assert_array_equal(loose, linear.forward(x, tight, activation=None))
 
 
@@ -184,7 +184,7 @@ def test_rounding_is_exact_and_stable(rng):
 
 
 def test_there_is_no_way_back(rng):
-    weights = Weights({"weight": np.ones((4, 3), np.float32), "bias": np.zeros(4, np.float32)}, storage="int8")
+    weights = Weights({"weight": np.ones((4, 3), np.float32), "bias": np.zeros(4, np.float32)}, precision="int8")
     x = np.ones((2, 3), np.float32)
     y = linear.forward(x, weights, activation=None)
     grads = {name: np.zeros_like(w) for name, w in weights.items()}

@@ -6,7 +6,7 @@
 // denormals flushed all instruction sets that have an fma give the same bits.
 #pragma once
 
-#include "gemm.h"
+#include "outer.h"
 
 namespace elman {
 namespace ELMAN_ISA {
@@ -36,6 +36,10 @@ ELMAN_INLINE Pairs pairs_of(Vec<float> first, Vec<float> second) {
     return ((rounded(first) >> 16) & 0xffff) | (rounded(second) & kHighHalf);
 }
 
+ELMAN_INLINE void store_pairs(float* to, Pairs pairs) {
+    memcpy(to, &pairs, sizeof pairs);
+}
+
 // lanes numbers beside each other, rounded; `to` has room for all of them.
 ELMAN_INLINE void store_rounded(uint16_t* to, Vec<float> x) {
     typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), may_alias, aligned(2)));
@@ -52,12 +56,11 @@ struct PairProducts {
     typedef float Number;
     typedef uint32_t Cell;
     typedef uint32_t LeftCell;
-    static ELMAN_INLINE Pairs weights(const uint32_t* p) { return load_pairs(p); }
+    static ELMAN_INLINE Pairs weights(const uint32_t* p) { return (Pairs)_mm512_loadu_si512(p); }
     static ELMAN_INLINE Pairs left(uint32_t x) { return (Pairs)_mm512_set1_epi32(static_cast<int>(x)); }
     static ELMAN_INLINE Vec<float> add(Pairs x, Pairs w, Vec<float> sum) {
         return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
     }
-    static ELMAN_INLINE Pairs load_pairs(const uint32_t* p) { return (Pairs)_mm512_loadu_si512(p); }
 };
 #else
 struct PairProducts {
@@ -146,7 +149,44 @@ struct Bfloat16 {
         }
     }
 
-    static constexpr Format<float> format() { return {"bfloat16", 2, 0, pack_columns, pack_rows, times}; }
+    // A second row for the last of an odd number of them: none.
+    static ELMAN_INLINE Vec<float> part_or_zero(const float* const* rows, long k, long n, long column, long count) {
+        return k < n ? load_part(rows[k] + column, count) : Vec<float>{};
+    }
+
+    static void pack_right(const OuterRight<float>& right, const float* const* rows, long n) {
+        float* to = right.packed;
+        for (long first = 0; first < right.columns; first += block_width<float>()) {
+            const long left = right.columns - first, wide = left < block_width<float>() ? left : block_width<float>();
+            const long vectors = (wide + lanes - 1) / lanes, last = wide - (vectors - 1) * lanes;
+            for (long k = 0; k < n; k += 2)
+                for (long v = 0; v < vectors; ++v, to += lanes) {
+                    const long column = first + v * lanes, count = v + 1 < vectors ? lanes : last;
+                    store_pairs(
+                        to, pairs_of(load_part(rows[k] + column, count), part_or_zero(rows, k + 1, n, column, count)));
+                }
+        }
+    }
+
+    static void pack_left(float* panel, const float* const* rows, long column, long n, long valid, float* bias) {
+        Vec<float> sum = {};
+        for (long k = 0; k < n; k += 2) {
+            const Vec<float> one = load_part(rows[k] + column, valid);
+            const Vec<float> two = part_or_zero(rows, k + 1, n, column, valid);
+            store_pairs(panel + k / 2 * lanes, pairs_of(one, two));
+            sum += one;
+            sum += two;
+        }
+        if (bias) store_part(bias, load_part(bias, valid) + sum, valid);
+    }
+
+    static void add(const float* panel, long valid, const OuterRight<float>& right, long n, float* d) {
+        add_outer<PairProducts>(panel, valid, right, (n + 1) / 2, d);
+    }
+
+    static constexpr Format<float> format() {
+        return {"bfloat16", 2, 0, pack_columns, pack_rows, times, pack_right, pack_left, add};
+    }
 };
 
 }  // namespace ELMAN_ISA

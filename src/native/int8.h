@@ -173,7 +173,9 @@ struct Int8 {
     }
 
     // Nothing is trained with such weights, so there is no way back.
-    static constexpr Format<float> format() { return {"int8", 4, 1, pack_columns, nullptr, times}; }
+    static constexpr Format<float> format() {
+        return {"int8", 4, 1, pack_columns, nullptr, times, nullptr, nullptr, nullptr};
+    }
 };
 
 }  // namespace ELMAN_ISA

@@ -140,6 +140,7 @@ struct Linear {
         if (own.first == own.end) return;
         const OuterRight<T> x{carve<T>(&scratch, kRowBlock * round_up<T>(v.input_size)), v.input_size};
         T* const panel = carve<T>(&scratch, kRowBlock * lanes);
+        const Outer<T> outer = outer_of(v.format);
         for (long first = 0; first < v.rows; first += kRowBlock) {
             const long n = v.rows - first < kRowBlock ? v.rows - first : kRowBlock;
             const T* x_rows[kRowBlock];
@@ -148,11 +149,11 @@ struct Linear {
                 x_rows[k] = v.x + (first + k) * v.input_size;
                 dz_rows[k] = v.dz + (first + k) * v.output_size;
             }
-            pack_right(x, x_rows, n);
+            outer.pack_right(x, x_rows, n);
             for (long p = own.first; p < own.end; ++p) {
                 const long unit = p * lanes, valid = v.output_size - unit < lanes ? v.output_size - unit : lanes;
-                pack_left(panel, dz_rows, unit, n, valid, v.d_bias + unit);
-                add_outer(panel, valid, x, n, v.d_weight + unit * v.input_size);
+                outer.pack_left(panel, dz_rows, unit, n, valid, v.d_bias + unit);
+                outer.add(panel, valid, x, n, v.d_weight + unit * v.input_size);
             }
         }
     }

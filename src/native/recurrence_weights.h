@@ -122,6 +122,7 @@ struct RecurrenceWeights {
         T* const masked = v.h_mask ? carve<T>(&scratch, kRowBlock * state_width) : nullptr;
         T* const left = carve<T>(&scratch, kRowBlock * lanes);
         T* const zero = carve<T>(&scratch, width);
+        const Outer<T> outer = outer_of(v.format);
         copy_padded<T>(zero, nullptr, hidden, width);
         long t = 0, rank = 0, waiting = 0;
         for (long first = 0; first < batch.rows; first += kRowBlock) {
@@ -154,19 +155,19 @@ struct RecurrenceWeights {
                     ++t;
                 }
             }
-            if (v.x) pack_right(x, x_rows, n);
-            pack_right(h, h_rows, n);
-            if (two_products) pack_right(operand, operand_rows, n);
+            if (v.x) outer.pack_right(x, x_rows, n);
+            outer.pack_right(h, h_rows, n);
+            if (two_products) outer.pack_right(operand, operand_rows, n);
             if (stop_now(v.interrupt, n, &waiting)) return;
             for (long p = own.first; p < own.end; ++p) {
                 const Panel at = panel(v, p);
                 if (at.valid <= 0) continue;  // padding of a projection narrower than the block it lies in
-                pack_left(left, da_rows, p * lanes, n, at.valid,
-                          at.input_row >= 0 && g.d_bias ? g.d_bias + at.input_row : nullptr);
+                outer.pack_left(left, da_rows, p * lanes, n, at.valid,
+                                at.input_row >= 0 && g.d_bias ? g.d_bias + at.input_row : nullptr);
                 if (at.input_row >= 0 && v.x)
-                    add_outer(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
-                if (at.state_row >= 0) add_outer(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
-                if (at.operand_row >= 0) add_outer(left, at.valid, operand, n, d_second + at.operand_row * hidden);
+                    outer.add(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
+                if (at.state_row >= 0) outer.add(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
+                if (at.operand_row >= 0) outer.add(left, at.valid, operand, n, d_second + at.operand_row * hidden);
             }
         }
         if (v.ids) one_hot(v, g, own, scratch);

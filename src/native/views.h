@@ -45,6 +45,13 @@ struct Columns {
 template <class T>
 struct Format;
 
+// An operand of an outer product (outer.h): its rows are packed as column blocks, once per row block.
+template <class T>
+struct OuterRight {
+    T* packed;  // kRowBlock * round_up(columns)
+    long columns;
+};
+
 // Weights for products row · weights: column blocks of kTileVectors vectors, each block [cells of k][block width], one
 // after the other; the last block is as narrow as the columns need. Columns are padded with zeros to whole vectors.
 template <class T>
@@ -69,6 +76,10 @@ struct Format {
     // As rows_times in gemm.h, for any n. left: room for kLeftRows * cells(format, k) T.
     void (*rows_times)(long n, const T* const* a, Segments k, const Packed<T>& w, const T* const* init, T* const* c,
                        Columns range, T* left);
+    // As in outer.h: of weights that are trained.
+    void (*pack_right)(const OuterRight<T>& right, const T* const* rows, long n);
+    void (*pack_left)(T* panel, const T* const* rows, long column, long n, long valid, T* bias);
+    void (*add_outer)(const T* panel, long valid, const OuterRight<T>& right, long n, T* d);
 };
 
 constexpr long kLeftRows = 96;

@@ -98,7 +98,7 @@ class Wrapper(Layer):
         """Give every part its weights; they keep the clock."""
         super().bind(weights)
         for part, layer in self.parts.items():
-            layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.storage))
+            layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.precision))
 
     def product_weights(self) -> tuple[str, ...]:
         """Name those of all parts."""

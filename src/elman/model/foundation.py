@@ -22,6 +22,7 @@ from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
+from elman.ops.weights import PRECISIONS
 from elman.training import metrics as metric_types
 from elman.training import optimizers
 from elman.training.checks import check_count
@@ -41,7 +42,12 @@ class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
 
     def __init__(
-        self, layers: Sequence[Layer] = (), *more: Layer, dtype: DTypeLike = "float32", name: str = "sequential"
+        self,
+        layers: Sequence[Layer] = (),
+        *more: Layer,
+        dtype: DTypeLike = "float32",
+        precision: str | None = None,
+        name: str = "sequential",
     ) -> None:
         if more:
             cure = "Write Sequential([first, second, ...])"
@@ -61,6 +67,7 @@ class Foundation:
             cure = "Give all of them at once, as a list: none can be added later"
             raise UsageError(say("Sequential", "there are no layers", expected="at least one", cure=cure))
         self.dtype, self.name = _checked_dtype(dtype), name
+        self.precision = _checked_precision(precision, self.dtype)
         name_layers(self.layers)
         self.input_size: int | None = None
         self.ids: bool | None = None
@@ -275,6 +282,7 @@ class Foundation:
         return {
             "name": self.name,
             "dtype": str(self.dtype),
+            "precision": self._products(),
             "input_size": self.input_size,
             "ids": self.ids,
             "layers": layer_configs(self.layers),
@@ -292,7 +300,9 @@ class Foundation:
             UsageError: if something in it is unknown or out of its bounds.
         """
         checked = check_config(config)
-        model = cls(layers_from_configs(checked.layers), dtype=checked.dtype, name=checked.name)
+        model = cls(
+            layers_from_configs(checked.layers), dtype=checked.dtype, precision=checked.precision, name=checked.name
+        )
         if checked.input_size is not None:
             check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
         model.input_size, model.ids = checked.input_size, checked.ids
@@ -392,7 +402,12 @@ class Foundation:
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))
-        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r})"
+        precision = "" if self._products() is None else f", precision={self.precision!r}"
+        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r}{precision})"
+
+    def _products(self) -> str | None:
+        """Give what products are made in where that is not the dtype."""
+        return None if self.precision == str(self.dtype) else self.precision
 
     def _build(self, input_size: int, ids: bool | None, rng: np.random.Generator | None) -> None:
         """Allocate, initialise and bind; nothing changes if it fails."""
@@ -406,7 +421,9 @@ class Foundation:
                 raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
         check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
         storage = None if self.quantization is None else self.quantization.weights
-        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng, storage=storage)
+        self._parameters = Parameters.build(
+            self.layers, input_size, dtype=self.dtype, rng=rng, precision=self._products(), storage=storage
+        )
         self.input_size, self.ids = input_size, ids
         self._connect()
 
@@ -444,3 +461,20 @@ def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     if found is None or str(found) not in ("float32", "float64"):
         raise UsageError(say("Sequential", "dtype is not accepted", expected="float32 or float64", got=repr(dtype)))
     return found
+
+
+def _checked_precision(precision: object, dtype: np.dtype[Any]) -> str:
+    """Give what products are made in: the dtype if None."""
+    if precision is None or (isinstance(precision, str) and precision == str(dtype)):
+        return str(dtype)
+    if precision not in PRECISIONS:
+        expected = f"one of {[str(dtype), *PRECISIONS]}"
+        cure = "Write dtype='float64' for float64 throughout" if precision == "float64" else None
+        raise UsageError(
+            say("Sequential", "precision is not accepted", expected=expected, got=repr(precision), cure=cure)
+        )
+    if dtype != np.float32:
+        cure = "Leave one of the two out"
+        wrong = f"precision={precision!r} rounds the products of float32 weights"
+        raise UsageError(say("Sequential", wrong, expected="dtype='float32'", got=f"dtype={str(dtype)!r}", cure=cure))
+    return str(precision)

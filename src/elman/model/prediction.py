@@ -264,7 +264,7 @@ class Prediction(Foundation):
             cure = "Quantize the model that it was made of"
             wrong = f"the weights are {self.quantization.weights} already"
             raise UsageError(say("quantize", wrong, cure=cure))
-        small = type(self).from_config(self.config() | {"dtype": "float32"})
+        small = type(self).from_config(self.config() | {"dtype": "float32", "precision": None})
         small.history = copy.deepcopy(self.history)
         small.quantization = Quantization(weights=weights, bytes_before=0, bytes_after=0)
         assert self.input_size is not None

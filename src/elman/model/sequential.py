@@ -39,17 +39,20 @@ class Sequential(Prediction):
     Args:
         layers: from input to output; one may stand twice and shares its weights then.
         dtype: "float32" or "float64", of parameters and arithmetic.
+        precision: what matrix products are made in: the dtype if None; "bfloat16" rounds weights and what they are
+            multiplied with to 8 bits of mantissa, in training too. Parameters, states, sums and all else stay float32.
         name: for `summary` and the file.
 
     Attributes:
         layers: as given, all named.
+        precision: as given, or the dtype's name.
         optimizer: from `compile`, or None.
         parameters: once built; the flat arrays that layers have views of.
         history: of the last `fit`, or None.
         stop_training: set to True by a callback, it ends training after the epoch.
 
     Raises:
-        UsageError: if there is no layer, or two share a name, or dtype is another.
+        UsageError: if there is no layer, or two share a name, or dtype or precision is another.
 
     Example:
         >>> import numpy as np

@@ -112,7 +112,7 @@ class _Kernel:
     def __init__(self, weights: Weights) -> None:
         weight = weights["weight"]
         make = getattr(native, "Linear32" if weight.dtype == np.float32 else "Linear64")
-        self.native = make(weight, weights["bias"], weights.storage or "")
+        self.native = make(weight, weights["bias"], format=weights.precision or "")
         self.n_outputs = len(weight)
 
 

@@ -121,7 +121,7 @@ class _Kernel:
             "weight_hr": weights.get("weight_hr"),
             "bias": weights["bias"] if self._own_bias else None,
             "extras": [weights[name] for name in self._extras],
-            "format": weights.storage or "",
+            "format": weights.precision or "",
         }
         self._make = partial(make, **fixed)
         self._native = self._make(weight_hh=self._weight_hh)

@@ -1,4 +1,4 @@
-"""The named weights of one layer, how they are held, and the clock that says when they changed."""
+"""The named weights of one layer and the clock that says when they changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from elman.ops.rounding import Storage
+__all__ = ["PRECISIONS", "Clock", "Weights"]
 
-__all__ = ["Clock", "Weights"]
+#: What float32 weights can be multiplied in beside float32, by the native core's names.
+PRECISIONS = ("bfloat16",)
 
 
 class Clock:
@@ -34,17 +35,18 @@ class Weights(dict[str, NDArray[Any]]):
     Args:
         mapping: name -> array; arrays are kept, not copied.
         clock: the model's clock; a new one if None.
-        storage: in what the products hold their weights, if not in the arrays' own dtype; the arrays are rounded to it.
+        precision: what products with these weights are made in, one of `PRECISIONS`, or "int8" for weights that are
+            not trained; None for the arrays' own dtype.
     """
 
-    __slots__ = ("__weakref__", "clock", "storage")
+    __slots__ = ("__weakref__", "clock", "precision")
 
     clock: Clock
-    storage: Storage | None
+    precision: str | None
 
     def __init__(
-        self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None, storage: Storage | None = None
+        self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None, precision: str | None = None
     ) -> None:
         super().__init__(mapping)
         self.clock = Clock() if clock is None else clock
-        self.storage = storage
+        self.precision = precision

@@ -84,7 +84,13 @@ class Parameters:
     __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads", "storage")
 
     def __init__(
-        self, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike, storage: Storage | None = None
+        self,
+        layers: Sequence[Layer],
+        input_size: int,
+        *,
+        dtype: DTypeLike,
+        precision: str | None = None,
+        storage: Storage | None = None,
     ) -> None:
         kind = np.dtype(dtype)
         unit = ALIGNMENT // kind.itemsize
@@ -114,7 +120,7 @@ class Parameters:
         self._grads: dict[int, dict[str, Array]] = {}
         for layer, spots in places:
             self._layers.append(layer)
-            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, storage)
+            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, storage or precision)
             self._grads[id(layer)] = {} if storage else _views(self.grads, spots)
 
     @classmethod
@@ -125,6 +131,7 @@ class Parameters:
         *,
         dtype: DTypeLike,
         rng: np.random.Generator | None,
+        precision: str | None = None,
         storage: Storage | None = None,
     ) -> Parameters:
         """Allocate, initialise and bind the parameters of these layers.
@@ -134,13 +141,14 @@ class Parameters:
             input_size: features (or vocabulary size) of the model's input.
             dtype: float32 or float64.
             rng: draws the initial values; None leaves zeros, for weights that come from a file.
-            storage: what the matrices are rounded to, whenever they are set; None leaves them.
+            precision: what products are made in, one of `elman.ops.weights.PRECISIONS`; None for the dtype.
+            storage: what the matrices are rounded to whenever they are set, and multiplied in; None leaves them.
 
         Raises:
             ResourceError: if there is not enough memory.
             UsageError: if names or sizes do not fit together.
         """
-        parameters = cls(layers, input_size, dtype=dtype, storage=storage)
+        parameters = cls(layers, input_size, dtype=dtype, precision=precision, storage=storage)
         size = input_size
         drawn: set[int] = set()
         for layer in layers:
