@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from shapes import CELL_VARIANTS, NOISES, SHAPES, Problem, Shape, make_problem
 
-from elman.ops import recurrence, reference
+from elman.ops import linear, recurrence, reference
 from elman.ops.core import native
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
@@ -18,7 +22,7 @@ from elman.ragged import Ragged
 pytestmark = pytest.mark.skipif(native is None, reason="the native core is not built")
 
 #: One more of each than the kernels' own blocks: 256 of k (128 pairs), 128 rows of a weight gradient, 96 left rows.
-BLOCKS = Shape((9, 0, 31) * 5, 201, 275, "every blocked loop runs more than once, and every last pair is half empty")
+BLOCKS = Shape((3, 0, 2, 1) * 26, 201, 275, "every blocked loop runs more than once, and every last pair is half empty")
 FORCED = bool(os.environ.get("ELMAN_ISA"))
 WAYS = ("rnn-tanh", "lstm", "gru", "lstm-projection", "gru-before")
 OTHERS = [name for name in CELL_VARIANTS if name not in WAYS]
@@ -136,3 +140,93 @@ def test_a_recurrence_with_options(variant: str) -> None:
 def test_a_recurrence_with_noise(variant: str) -> None:
     problem = make_problem(CELL_VARIANTS[variant], SHAPES["tail"], dtype="float32", noise=NOISES["all noise"])
     check(problem, problem.x, given=True)
+
+
+@pytest.mark.parametrize("variant", WAYS)
+def test_a_sequence_keeps_its_bits_alone_and_in_pieces(variant: str) -> None:
+    problem = make_problem(CELL_VARIANTS[variant], SHAPES["ragged"], dtype="float32")
+    whole = run(problem, problem.x, given=True)
+    weights = Weights(problem.weights, precision="bfloat16")
+    offsets = problem.x.offsets
+    for index, length in enumerate(problem.x.lengths):
+        rows = slice(offsets[index], offsets[index + 1])
+        state = tuple(part[index : index + 1] for part in problem.state)
+        for cut in (0, length // 2):
+            between, y = state, []
+            for part in (slice(0, cut), slice(cut, length)):
+                x = Ragged(problem.x.values[rows][part], [len(problem.x.values[rows][part])])
+                out, between, _ = recurrence.forward(problem.cell, x, weights, state=between, tape=False)
+                y.append(out.copy())
+            np.testing.assert_array_equal(np.concatenate(y), whole["y"][rows])
+        np.testing.assert_array_equal(between[0][0], whole["last 0"][index])
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs"), [(1, 1, 1), (7, 5, 17), (301, 263, 70), (40, 16, 64), (0, 3, 2)]
+)
+def test_a_dense_layer(rows: int, inputs: int, outputs: int, rng: np.random.Generator) -> None:
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    weights = Weights({"weight": draw(outputs, inputs), "bias": draw(outputs)}, precision="bfloat16")
+    x, dy = draw(rows, inputs), draw(rows, outputs)
+    w, x_seen, dy_seen = rounded(weights["weight"]), rounded(x), rounded(dy)
+    first = None
+    for n_threads in (1, 2, 3):
+        native.set_threads(n_threads)
+        grads = {name: np.full_like(array, 0.25) for name, array in weights.items()}
+        y = linear.forward(x, weights, activation=None)
+        dx = linear.backward(dy, x, y, weights, grads, activation=None, want_dx=True)
+        assert distance(y, x_seen @ w.T + weights["bias"]) <= ONE_PRODUCT
+        assert distance(dx, dy_seen @ w) <= ONE_PRODUCT
+        assert distance(grads["weight"], 0.25 + dy_seen.T @ x_seen) <= ONE_PRODUCT
+        assert distance(grads["bias"], 0.25 + dy.astype(np.float64).sum(0)) <= ONE_PRODUCT  # a sum, not a product
+        first = first or (y, dx, *grads.values())
+        for got, same in zip((y, dx, *grads.values()), first, strict=True):
+            np.testing.assert_array_equal(got, same)
+    for n in range(0, rows, 37):
+        np.testing.assert_array_equal(linear.forward(x[n : n + 1], weights, activation=None)[0], y[n])
+
+
+def test_rounding_is_to_the_nearest_even_and_keeps_what_is_not_finite() -> None:
+    ulp = 2.0**-7  # of a bfloat16 number between 1 and 2
+    x = np.array([[1 + ulp / 2, 1 + 1.5 * ulp, 1 + 0.51 * ulp, -1 - ulp / 2, np.inf, -np.inf, 3.3e38, 3.4e38]]).T
+    x = np.concatenate([x, [[np.nan]]]).astype(np.float32)
+    quiet = np.array([0x7F800001, 0xFF800001], np.uint32).view(np.float32)[:, None]  # NaN in the last bit alone
+    one = Weights({"weight": np.ones((1, 1), np.float32), "bias": np.zeros(1, np.float32)}, precision="bfloat16")
+    y = linear.forward(np.concatenate([x, quiet]), one, activation=None)[:, 0]
+    expected = [1, 1 + 2 * ulp, 1 + ulp, -1, np.inf, -np.inf, rounded(np.float32([3.3e38]))[0], np.inf] + [np.nan] * 3
+    np.testing.assert_array_equal(y, np.float32(expected))
+    for bad in (np.nan, np.inf):
+        weights = Weights({**one, "weight": np.full((1, 1), bad, np.float32)}, precision="bfloat16")
+        np.testing.assert_array_equal(linear.forward(np.ones((1, 1), np.float32), weights, activation=None), [[bad]])
+
+
+def products() -> str:
+    """Give the bits of a dense layer's outputs and gradients, in one number."""
+    rng = np.random.default_rng(0)
+    weight, x, dy = (rng.standard_normal(size).astype(np.float32) for size in ((70, 263), (301, 263), (301, 70)))
+    weights = Weights({"weight": weight, "bias": weight[:, 0].copy()}, precision="bfloat16")
+    grads = {name: np.zeros_like(array) for name, array in weights.items()}
+    y = linear.forward(x, weights, activation=None)
+    dx = linear.backward(dy, x, y, weights, grads, activation=None, want_dx=True)
+    return hashlib.sha256(b"".join(np.array(part).tobytes() for part in (y, dx, *grads.values()))).hexdigest()
+
+
+@pytest.mark.skipif(FORCED, reason="this is one of the processes it begins")
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "baseline"])
+def test_every_instruction_set(isa: str) -> None:
+    """Where no instruction multiplies bfloat16 numbers are widened; with fma that gives the instruction's bits."""
+    here = Path(__file__).parent
+    environment = {**os.environ, "ELMAN_ISA": isa}
+    ask = "from elman.ops.core import native; import test_bfloat16 as t; print(native.isa(), t.products())"
+    done = subprocess.run([sys.executable, "-c", ask], cwd=here, env=environment, capture_output=True, text=True)
+    if "this machine or build has no" in done.stderr:
+        pytest.skip(f"this machine has no {isa}")
+    assert done.stdout.split()[0] == isa, done.stderr
+    if isa != "baseline":
+        assert done.stdout.split()[1] == products()
+    ways = "test_a_recurrence and (tail or wide_lane or ragged) or test_a_dense_layer"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", Path(__file__).name, "-k", ways]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

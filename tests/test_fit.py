@@ -9,8 +9,9 @@ import pytest
 from test_training import Batches, Engine
 
 import elman
-from elman import layers, schedules
-from elman.errors import DataError, DivergedError, UsageError
+from elman import files, layers, schedules
+from elman.errors import DataError, DivergedError, ModelFileError, ResourceError, UsageError
+from elman.metrics import F1
 from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import SequenceBatches
@@ -65,6 +66,36 @@ class TestSchedules:
         assert type(again.optimizer) is OPTIMIZERS[name] and again.optimizer.schedule == rate
         assert again.optimizer.config() == model.optimizer.config()
         assert again.history.history["learning_rate"] == pytest.approx(model.history.history["learning_rate"])
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_a_loaded_model_goes_on_in_its_schedule(self, data, name, tmp_path):
+        """The count comes back and the moments do not: the first step is that of a new optimizer of this rate."""
+        model = make(optimizer=OPTIMIZERS[name](schedules.Step(0.1, decay_steps=2, decay_rate=0.5)))
+        for _ in range(5):
+            model.train_on_batch(*data)
+        assert model.optimizer.learning_rate == 0.025
+        model.save(tmp_path / "m.elman")
+        again, new = elman.load(tmp_path / "m.elman"), elman.load(tmp_path / "m.elman")
+        assert (again.optimizer.steps, again.optimizer.learning_rate) == (5, 0.025)
+        new.compile(OPTIMIZERS[name](0.025), "mse")
+        for step, rate in ((6, 0.0125), (7, 0.0125)):
+            again.train_on_batch(*data)
+            new.train_on_batch(*data)
+            assert (again.optimizer.steps, again.optimizer.learning_rate) == (step, rate)
+            np.testing.assert_allclose(again.parameters.flat, new.parameters.flat, rtol=1e-12)
+            new.optimizer.learning_rate = 0.0125
+        again.save(tmp_path / "m.elman")
+        assert elman.load(tmp_path / "m.elman").optimizer.steps == 7
+        assert elman.Sequential.from_config(again.config()).optimizer.steps == 0  # a model that has not begun
+
+    @pytest.mark.parametrize("steps", [-1, 2**60, 1.5, True, "9", None])
+    def test_a_forged_count_of_steps_in_a_file_is_refused(self, data, steps, tmp_path):
+        model = make()
+        model.build(2)
+        meta = files.Meta(version="1", task="model", config=model.config(), training={"steps": steps})
+        files.save(tmp_path / "m.elman", model.named_weights(), meta)
+        with pytest.raises(ModelFileError, match=r"its training is not accepted \(steps is no count"):
+            elman.load(tmp_path / "m.elman")
 
     def test_a_forged_schedule_in_a_file_is_refused(self, data):
         model = make(optimizer=SGD(schedules.Cosine(0.01, 40)))
@@ -137,6 +168,23 @@ class TestCarriedState:
             ({"token_budget": 10}, UsageError, "carry_state does not go with token_budget"),
             ({"bucket_by_length": True, "batch_size": 3}, UsageError, "carry_state does not go with bucket_by_length"),
             ({"batch_size": 3, "validation_split": 1 / 6}, DataError, "10 sequences do not divide into batches of 3"),
+            (
+                {"batch_size": 5, "validation_split": 1 / 6},
+                DataError,
+                r"fit, validation: 2 sequences do not fill a batch of 5 that carries its state, "
+                r"expected whole batches, got 2 sequences\. Take batch_size=2, or a smaller one that divides it\.",
+            ),
+            (
+                {"batch_size": 5, "validation_split": 0.58},
+                DataError,
+                r"fit, validation: 7 sequences do not divide into batches of 5 .* Leave out 2 of them",
+            ),
+            (
+                {},
+                DataError,
+                r"fit: 12 sequences do not fill a batch of 32 that carries its state, expected whole batches, "
+                r"got 12 sequences\. Take batch_size=12, or a smaller one that divides it\.",
+            ),
             ({"batch_size": 4, "validation_split": 0.25, "carry_state": "yes"}, UsageError, "neither True nor False"),
         ],
     )
@@ -151,6 +199,25 @@ class TestCarriedState:
         model = make(both, layers.Dense(1))
         with pytest.raises(UsageError, match=r"fit, carry_state: Bidirectional 'both' .* so no state can be carried"):
             model.fit(*self.cut(rng), batch_size=3, carry_state=True, verbose=0)
+
+
+class TestValidation:
+    @pytest.mark.parametrize("steps", [False, True], ids=["rows", "steps of its own"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_class_weights_are_for_training_alone(self, rng, steps, weighted):
+        """As in Keras: the same sequences give the same figures, whichever way they are kept apart."""
+        x = rng.normal(size=(10, 5, 2))
+        y, w = rng.integers(0, 3, (10, 2) if steps else 10), rng.uniform(0.5, 2, 10) if weighted else None
+        stack = lambda: [layers.GRU(3), *([layers.RepeatVector(2)] if steps else []), layers.Dense(3)]  # noqa: E731
+        one, two = twins(2, stack(), stack(), loss="cross_entropy", metrics=["accuracy"])
+        options = {"class_weight": {0: 1, 1: 9}, "verbose": 0, "rng": 0, "epochs": 2}
+        split = one.fit(x, y, validation_split=0.4, sample_weight=w, **options)
+        held = (x[6:], y[6:]) if w is None else (x[6:], y[6:], w[6:])
+        apart = two.fit(x[:6], y[:6], validation_data=held, sample_weight=None if w is None else w[:6], **options)
+        for name, figures in apart.history.items():
+            assert split.history[name] == pytest.approx(figures, rel=1e-12)
+        plain = one.evaluate(x[6:], y[6:], sample_weight=None if w is None else w[6:])
+        assert split.history["val_loss"][-1] == pytest.approx(plain[0], rel=1e-12)
 
 
 class TestShapesOfBatches:
@@ -206,6 +273,18 @@ class TestShapesOfBatches:
         ):
             make().fit(x, np.zeros((3, 1)), verbose=0, **options)
             assert asked.pop() == most
+
+    def test_memory_of_a_batch_of_many_short_sequences_is_counted(self, rng, monkeypatch):
+        """RepeatVector makes as many steps of a short sequence as of a long one."""
+        limit = 40_000_000
+        monkeypatch.setattr("elman.model.memory.machine_bytes", lambda: limit)
+        x = [np.ones((1, 2))] * 1000 + [np.ones((1000, 2))]
+        stack = lambda: (layers.GRU(2), layers.RepeatVector(500), layers.GRU(4, return_sequences=True), layers.Dense(1))  # noqa: E731
+        model = make(*stack())
+        with pytest.raises(ResourceError, match=r"fit: a batch of 1,000 steps needs 0\.\d GB"):
+            model.fit(x, np.zeros((1001, 500, 1)), token_budget=1000, verbose=0)
+        assert not model.built
+        model.fit(x[:3], np.zeros((3, 500, 1)), token_budget=1000, verbose=0)
 
 
 class TestNonfinite:
@@ -324,3 +403,41 @@ def test_fit_batches_refuses_validation_that_is_no_batches_before_it_trains(data
             verbose=0,
         )
     np.testing.assert_array_equal(model.parameters.flat, before)
+
+
+ON_IDS = {
+    "layer": lambda: layers.LSTM(4, dropout=0.2, name="encoder"),
+    "both ways": lambda: layers.Bidirectional(layers.LSTM(4, dropout=0.2, name="encoder")),
+    "the way back": lambda: layers.Bidirectional(
+        layers.GRU(4), backward_layer=layers.LSTM(4, dropout=0.2, name="encoder")
+    ),
+}
+
+
+@pytest.mark.parametrize("call", ["fit", "train_on_batch"])
+@pytest.mark.parametrize("stack", ON_IDS)
+def test_dropout_of_token_ids_is_refused_before_anything_is_built(rng, stack, call):
+    model = make(ON_IDS[stack](), layers.Dense(3), loss="cross_entropy")
+    x, y = rng.integers(0, 7, (6, 5)), rng.integers(0, 3, 6)
+    words = r"LSTM 'encoder': dropout takes numbers, not token ids, got 0\.2\. Put Embedding before it"
+    with pytest.raises(UsageError, match=words):
+        getattr(model, call)(x, y)
+    assert not model.built and model.history is None
+    model.build(7)  # what is dropped in training does not keep anybody from asking
+    assert model.predict(x).shape == (6, 3) and model.evaluate(x, y) > 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "error", "words"),
+    [
+        ("top_k_accuracy", DataError, r"metric 'top_k_accuracy': all of 3 outputs .*, expected k <= 3, got 5"),
+        (F1("binary"), UsageError, "metric 'f1_binary': there are not two classes, expected two, got 3 classes"),
+    ],
+)
+def test_a_metric_that_the_outputs_are_too_few_or_many_for_is_refused_before_anything_is_built(
+    rng, metric, error, words
+):
+    model = make(layers.GRU(4), layers.Dense(3), loss="cross_entropy", metrics=[metric])
+    with pytest.raises(error, match=words):
+        model.fit(rng.normal(size=(6, 5, 2)), rng.integers(0, 3, 6), verbose=0)
+    assert not model.built and model.history is None

@@ -136,6 +136,12 @@ class TestF1:
         expected = self.f1_of(said.ravel(), truth.ravel(), together)
         assert measure(F1("micro", 0.3), YES_NO, logits, target, weights) == pytest.approx(expected, rel=1e-12)
 
+    def test_of_a_single_class(self):
+        """There is no other answer, so it is always right."""
+        for loss, target in ((CLASSES, np.zeros(4, int)), (ONE_HOT, np.ones((4, 1)))):
+            for metric in (F1(), F1("macro"), F1("micro")):
+                assert measure(metric, loss, np.array([[-1.0], [0.0], [1.0], [2.0]]), target) == 1.0
+
     def test_it_is_no_mean_of_batches(self, rng):
         scores, target = rng.normal(size=(20, 3)), rng.integers(0, 3, 20)
         whole = measure("f1", CLASSES, scores, target, cuts=())

@@ -213,6 +213,30 @@ def test_moments_never_pass_from_one_model_to_another(rng):
     np.testing.assert_array_equal(two.flat, three.flat)
 
 
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("way", ["state", "copy"])
+def test_moments_of_another_size_are_refused_and_kept(size, way):
+    optimizer, parameters = Adam(0.1), Flat(START)
+    optimizer.step(parameters)
+    second = copy.deepcopy(optimizer)
+    if way == "state":
+        second = Adam(0.1)
+        second.set_state(optimizer.state())
+    other = Flat(np.ones(size))
+    words = (
+        rf"optimizer 'adam': its moments are those of another model, expected \({size},\) float64, got \(4,\) float64"
+    )
+    with pytest.raises(UsageError, match=words + r"\. .* call reset\(\) to begin anew"):
+        second.step(other)
+    np.testing.assert_array_equal(other.flat, 1.0)
+    np.testing.assert_equal(second.state(), optimizer.state())
+    second.step(parameters)
+    assert second.steps == 2
+    second.reset()
+    second.step(other)
+    assert second.steps == 1
+
+
 def test_state_is_a_copy_and_is_checked(rng):
     optimizer, parameters = Adam(0.1), Flat(START)
     parameters.grads[:] = rng.normal(size=4)

@@ -323,10 +323,10 @@ def test_new_weights_are_rounded_as_well(model):
 def test_it_says_what_it_is(model, capsys):
     small = model.quantize("int8")
     small.summary()
-    assert small.explain().weights == "int8"
+    assert small.explain().precision == "int8"
     out = capsys.readouterr().out
-    assert "total, int8" in out and "int8 weights" in out
-    assert model.explain().weights is None
+    assert "total, int8" in out and "products in int8" in out
+    assert model.explain().precision == "float32"
 
 
 @pytest.mark.parametrize("weights", STORAGES)

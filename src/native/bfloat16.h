@@ -33,7 +33,14 @@ ELMAN_INLINE uint32_t pair_of(float first, float second) {
 }
 
 ELMAN_INLINE Pairs pairs_of(Vec<float> first, Vec<float> second) {
+#if defined(__AVX512BF16__)
+    const __m512i together = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    const __m512i in_turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                             21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return (Pairs)_mm512_permutexvar_epi16(in_turn, together);
+#else
     return ((rounded(first) >> 16) & 0xffff) | (rounded(second) & kHighHalf);
+#endif
 }
 
 ELMAN_INLINE void store_pairs(float* to, Pairs pairs) {
@@ -91,15 +98,17 @@ struct Bfloat16 {
     }
 
     static void pack_columns(const Packed<float>& w, long at, const float* source, long n, long k, long stride) {
-        for (long j = 0; j < n; ++j) {
-            const long column = at + j, first = column / block_width<float>() * block_width<float>();
-            const long width = width_of(w, first);
-            uint32_t* const to = block(w, first) + (column - first);
-            const float* const from = source + j * stride;
-            long i = 0;
-            for (; i + 1 < k; i += 2) to[i / 2 * width] = pair_of(from[i], from[i + 1]);
-            if (i < k) to[i / 2 * width] = pair_of(from[i], 0);
-        }
+        constexpr long rows = 256;  // as in packing.h
+        for (long unit = 0; unit < n; unit += lanes)
+            for (long top = 0; top < k; top += rows)
+                for (long j = unit; j < n && j < unit + lanes; ++j) {
+                    const long column = at + j, first = column / block_width<float>() * block_width<float>();
+                    const long count = k - top < rows ? k - top : rows, width = width_of(w, first);
+                    uint32_t* const to = block(w, first) + top / 2 * width + (column - first);
+                    const float* const from = source + j * stride + top;
+                    for (long i = 0; i + 1 < count; i += 2) to[i / 2 * width] = pair_of(from[i], from[i + 1]);
+                    if (count % 2) to[count / 2 * width] = pair_of(from[count - 1], 0);
+                }
     }
 
     // The room for w is zero at first: a row without a second one leaves that half of its cells alone.
@@ -173,6 +182,8 @@ struct Bfloat16 {
         for (long k = 0; k < n; k += 2) {
             const Vec<float> one = load_part(rows[k] + column, valid);
             const Vec<float> two = part_or_zero(rows, k + 1, n, column, valid);
+            __builtin_prefetch(rows[k] + column + lanes);  // as in outer.h
+            __builtin_prefetch(rows[k + 1 < n ? k + 1 : k] + column + lanes);
             store_pairs(panel + k / 2 * lanes, pairs_of(one, two));
             sum += one;
             sum += two;

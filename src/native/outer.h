@@ -46,6 +46,7 @@ void pack_left(T* panel, const T* const* rows, long column, long n, long valid, 
     Vec<T> sum = {};
     for (long k = 0; k < n; ++k) {
         const Vec<T> v = load_part(rows[k] + column, valid);
+        __builtin_prefetch(rows[k] + column + lanes);  // the next panel's, from the third cache
         store(panel + k * lanes, v);
         sum += v;
     }

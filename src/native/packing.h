@@ -23,16 +23,21 @@ ELMAN_INLINE T* packed_block(const Packed<T>& w, long column) {
     return w.data + column * cells(w.format, w.k);  // every block before it holds all cells of k
 }
 
-// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy.
+// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy, in stretches of k whose
+// rows in `w` stay in the first cache until all columns of a vector are written.
 template <class T>
 void pack_rows_as_columns(const Packed<T>& w, long at, const T* source, long n, long k, long stride) {
     if (w.format) return w.format->pack_columns(w, at, source, n, k, stride);
-    for (long j = 0; j < n; ++j) {
-        const long column = at + j, first = column / block_width<T>() * block_width<T>(), width = width_of(w, first);
-        T* to = packed_block(w, first) + (column - first);
-        const T* from = source + j * stride;
-        for (long i = 0; i < k; ++i) to[i * width] = from[i];
-    }
+    constexpr long lanes = Lanes<T>::count, rows = 128;
+    for (long unit = 0; unit < n; unit += lanes)
+        for (long top = 0; top < k; top += rows)
+            for (long j = unit; j < n && j < unit + lanes; ++j) {
+                const long column = at + j, first = column / block_width<T>() * block_width<T>();
+                const long count = k - top < rows ? k - top : rows, width = width_of(w, first);
+                T* to = packed_block(w, first) + top * width + (column - first);
+                const T* from = source + j * stride + top;
+                for (long i = 0; i < count; ++i) to[i * width] = from[i];
+            }
 }
 
 // rows [k_at, k_at + k) = rows of `source` (k, n).

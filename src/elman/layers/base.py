@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -67,10 +68,7 @@ class Layer:
         checked = check_options(self.Config, options)
         for field in checked.__struct_fields__:
             setattr(self, field, getattr(checked, field))
-        self.built = False
-        unbound = _Unbound({})
-        unbound.layer = self
-        self.weights = unbound
+        self._unbind()
 
     @classmethod
     def type_name(cls) -> str:
@@ -119,6 +117,13 @@ class Layer:
             UsageError: naming what does not fit and what to change.
         """
 
+    def check_ids(self) -> None:
+        """Refuse to be trained on token ids where they do not go with the layer's options.
+
+        Raises:
+            UsageError: naming the option.
+        """
+
     def kept_per_step(self, input_size: int) -> int:
         """Count the numbers that training holds for every step that comes in, tape and gradients.
 
@@ -164,6 +169,24 @@ class Layer:
         """
         self.weights = weights
         self.built = True
+
+    def unbound(self) -> Self:
+        """Give a copy without weights; layers that it holds are copied likewise."""
+        twin, made = copy.copy(self), dict[int, Layer]()
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                if id(value) not in made:
+                    made[id(value)] = value.unbound()
+                setattr(twin, name, made[id(value)])
+        twin._unbind()
+        return twin
+
+    def _unbind(self) -> None:
+        """Be without weights."""
+        self.built = False
+        unbound = _Unbound({})
+        unbound.layer = self
+        self.weights = unbound
 
     def output_size(self, input_size: int) -> int:
         """Give the number of features that come out.

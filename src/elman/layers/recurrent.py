@@ -166,6 +166,12 @@ class Recurrent(Layer):
         masks += input_size if self.dropout else 0
         return sum(sizes) + blocks * self.units + input_size + masks
 
+    def check_ids(self) -> None:
+        """Refuse dropout of the inputs, whose one-hot rows are never made; see `Layer.check_ids`."""
+        if self.dropout:
+            cure = "Put Embedding before it, or Dropout after it"
+            raise UsageError(say(self.title, "dropout takes numbers, not token ids", got=repr(self.dropout), cure=cure))
+
     def runs_on(self, dtype: DTypeLike) -> Kernel:
         """Say which kernel runs the cell; see `Layer.runs_on`."""
         return kernels.of_recurrence(self.cell, dtype)
@@ -217,11 +223,9 @@ class Recurrent(Layer):
         """Draw what the inputs of every sequence are multiplied by."""
         if rng is None or not self.dropout:
             return None
-        features = x.features
-        if features is None:
-            cure = "Put Embedding before it, or Dropout after it"
-            raise UsageError(say(self.title, "dropout takes numbers, not token ids", got=repr(self.dropout), cure=cure))
-        return keep_mask(rng, self.dropout, (len(x), features), self.weights["weight_hh"].dtype)
+        if x.features is None:
+            self.check_ids()
+        return keep_mask(rng, self.dropout, (len(x), x.features or 0), self.weights["weight_hh"].dtype)
 
     def _noise(self, x: Ragged, rng: Generator | None) -> Noise:
         """Draw what is done at random in training, or give the mean of it."""

@@ -74,6 +74,11 @@ class Wrapper(Layer):
                 options[name] = from_config(value)
         return cls(**options)
 
+    def check_ids(self) -> None:
+        """Refuse what a part refuses; see `Layer.check_ids`."""
+        for layer in self.parts.values():
+            layer.check_ids()
+
     def runs_on(self, dtype: DTypeLike) -> Kernel:
         """Say that the parts do the work."""
         return kernels.HOLDS

@@ -45,6 +45,7 @@ class Data(NamedTuple):
         per_step: which of the two.
         input_size: features of a step, or the number of token ids.
         ids: whether x is token ids; None where a built model leaves it open.
+        sample_weights: the weights without those of classes, which count in validation.
     """
 
     x: Ragged
@@ -53,12 +54,14 @@ class Data(NamedTuple):
     per_step: bool
     input_size: int
     ids: bool | None
+    sample_weights: Array | Ragged | None
 
     def part(self, start: int, stop: int) -> Data:
         """Give the sequences [start, stop), as views."""
         rows = slice(int(self.x.offsets[start]), int(self.x.offsets[stop])) if self.per_step else slice(start, stop)
-        weights = None if self.weights is None else self.weights[rows]
-        return self._replace(x=part_of(self.x, start, stop), target=self.target[rows], weights=weights)
+        weights, own = (None if w is None else w[rows] for w in (self.weights, self.sample_weights))
+        target = self.target[rows]
+        return self._replace(x=part_of(self.x, start, stop), target=target, weights=weights, sample_weights=own)
 
     def batches(self, batch_size: int | None, **options: Any) -> SequenceBatches:
         """Cut into batches.
@@ -78,7 +81,7 @@ def at_once(x: Ragged) -> int:
 
 
 def split(data: Data, share: float) -> tuple[Data, Data]:
-    """Cut off the last sequences for validation.
+    """Cut off the last sequences for validation, where classes have no weights.
 
     Args:
         data: in the order given.
@@ -94,7 +97,8 @@ def split(data: Data, share: float) -> tuple[Data, Data]:
         got = f"{share!r} of {n_sequences} sequences"
         expected = "a share that leaves at least one sequence on both sides"
         raise UsageError(say("fit", "validation_split is out of range", expected=expected, got=got))
-    return data.part(0, n_train), data.part(n_train, n_sequences)
+    held_out = data.part(n_train, n_sequences)
+    return data.part(0, n_train), held_out._replace(weights=held_out.sample_weights)
 
 
 def read_input(
@@ -174,6 +178,8 @@ def read_data(
         size = batch.features or model.layers[0].vocab_size or int(batch.values.max(initial=0)) + 1
     ends = check_stack(model.layers, input_size=size, ids=ids)
     form = TargetForm.of(model.loss, ends, model.dtype, where)
+    for measure in model.metrics:
+        measure.metric.check_outputs(ends.size, measure.loss)
     made = own_steps(model.layers)
     timed, padded = batch, None
     if made is not None:  # the steps that come out are not those of x
@@ -181,13 +187,17 @@ def read_data(
     elif lengths is not None or pad_value is not None:
         padded = np.shape(x)[1]
     target = as_target(y, x=timed, form=form, where=where, padded=padded)
-    weights = as_weights(sample_weight, class_weight, x=timed, target=target, form=form, where=where, padded=padded)
-    data = Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids)
+    own = as_weights(sample_weight, None, x=timed, target=target, form=form, where=where, padded=padded)
+    weights = own
+    if class_weight is not None:
+        weights = as_weights(sample_weight, class_weight, x=timed, target=target, form=form, where=where, padded=padded)
+    data = Data(batch, target, weights, form.per_step, size, model.ids if model.built else ids, own)
     if made is None or not form.per_step:
         return data
     # Targets of steps that are not those of x go with the sequences.
     rows = timed.with_values(target)  # type: ignore[arg-type]  # labels have no row per step
-    return data._replace(target=rows, weights=None if weights is None else timed.with_values(weights), per_step=False)
+    both = [None if w is None else timed.with_values(w) for w in (weights, own)]
+    return data._replace(target=rows, weights=both[0], sample_weights=both[1], per_step=False)
 
 
 def own_steps(layers: tuple[Layer, ...]) -> int | None:

@@ -17,6 +17,7 @@ from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
+from elman.model.naming import check_named
 from elman.model.quantization import Quantization
 from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
@@ -36,6 +37,12 @@ from elman.training.seeds import Seed, spawn
 __all__ = ["Foundation"]
 
 Array = NDArray[Any]
+
+# Of one optimizer: years of training, and whole in the float64 that schedules compute with.
+_MOST_STEPS = 2**53
+
+# What a copy takes over as it is.
+_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "quantization")
 
 
 class Foundation:
@@ -214,10 +221,10 @@ class Foundation:
             input_size=size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            precision=self.precision if self.quantization is None else self.quantization.weights,
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
-            weights=None if self.quantization is None else self.quantization.weights,
         )
         Console(highlight=False).print(explanation)
         return explanation
@@ -338,17 +345,25 @@ class Foundation:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically and durably; `elman.load` reads it.
 
+        The file holds the optimizer with its options and the number of steps it took, so that a schedule goes on where
+        it stopped. Its moments are not kept: they begin anew, as they do with a new optimizer.
+
         Args:
             path: where; its folder must exist.
 
         Raises:
             NotFittedError: if the model is not built.
+            UsageError: if a class of your own is not registered, so that the file could not be loaded.
             SaveError: if it cannot be written; what stood there before is untouched.
         """
+        self.check_savable("save")
         held = stored(self)
         history = {} if self.history is None else self.history.tensors()
         tensors = held.tensors | {f"history.{name}": column for name, column in history.items()}
-        meta = files.Meta(version=__version__, task="model", config=self.config(), quantized=held.quantized)
+        training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
+        meta = files.Meta(
+            version=__version__, task="model", config=self.config(), training=training, quantized=held.quantized
+        )
         files.save(path, tensors, meta, halved=held.halved)
 
     @classmethod
@@ -367,6 +382,12 @@ class Foundation:
             model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
+        steps = (header.meta.training or {}).get("steps", 0)
+        if type(steps) is not int or not 0 <= steps <= _MOST_STEPS:
+            why = f"steps is no count, expected an integer from 0 to {_MOST_STEPS}, got {steps!r:.40}"
+            raise files.not_accepted(header, "training", why)
+        if model.optimizer is not None:
+            model.optimizer.resume(steps)
         model.take_weights(header, allow_nonfinite=allow_nonfinite)
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
@@ -387,18 +408,36 @@ class Foundation:
             raise files.not_accepted(header, "config", f"quantized weights are not {self.dtype}")
         self.load_weights(read_weights(header, self, allow_nonfinite=allow_nonfinite))
 
+    def check_savable(self, where: str) -> None:
+        """Refuse losses, metrics, optimizers, schedules and layers of your own that no file can name.
+
+        Args:
+            where: who asks, for messages.
+
+        Raises:
+            UsageError: saying where the class is to be registered.
+        """
+        check_named(self.layers, loss=self.loss, metrics=self.metrics, optimizer=self.optimizer, where=where)
+
     def __getstate__(self) -> dict[str, Any]:
-        weights = self.named_weights() if self.built else None
+        # Views into one buffer do not survive a copy one by one: layers go without them, and the copy builds its own.
+        twins = {id(layer): layer.unbound() for layer in self.layers}
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
-        return {"config": self.config(), "weights": weights, "quantization": self.quantization, **own}
+        return {
+            "layers": tuple(twins[id(layer)] for layer in self.layers),
+            **{name: getattr(self, name) for name in _OWN},
+            **own,
+            "weights": self.named_weights() if self.built else None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Views into one buffer do not survive a copy one by one: the copy builds its own buffer.
-        self.__dict__.update(type(self).from_config(state["config"]).__dict__)
-        self.optimizer, self.history = state["optimizer"], state["history"]
-        self.quantization = state["quantization"]
-        if state["weights"] is not None:
-            self.load_weights(state["weights"])
+        rest = dict(state)
+        weights = rest.pop("weights")
+        first = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
+        Foundation.__init__(self, rest.pop("layers"), **first)
+        self.__dict__.update(rest)
+        if weights is not None:
+            self.load_weights(weights)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))
@@ -436,7 +475,7 @@ class Foundation:
             raise UsageError(say(where, "the model is not compiled", cure="Call model.compile(optimizer, loss) first"))
         return self.optimizer
 
-    def _check_trainable(self, where: str) -> None:
+    def _check_not_rounded(self, where: str) -> None:
         if self.quantization is not None:
             raise no_gradients(where, self.quantization.weights)
 

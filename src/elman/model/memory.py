@@ -82,6 +82,7 @@ def check_memory(
     batch_size: int,
     itemsize: int,
     quiet: bool,
+    most: int | None = None,
     cure: str = "Take a smaller batch_size, or cut the sequences into shorter ones",
 ) -> None:
     """Say what the largest batch will hold where it is much, and refuse what the machine does not have.
@@ -90,17 +91,22 @@ def check_memory(
         layers: of the model.
         input_size: as for `batch_bytes`.
         lengths: (n,) of all sequences.
-        batch_size: sequences per batch.
+        batch_size: sequences per batch, of the longest.
         itemsize: bytes of a number.
         quiet: print nothing.
+        most: sequences per batch of the shortest, where they may be more: what layers make of each is the same.
         cure: what the user can do about it.
 
     Raises:
         ResourceError: if the batch needs more than the whole machine; nothing has been allocated.
     """
-    longest = np.sort(lengths)[-batch_size:]
-    n_steps, limit = int(longest.sum()), machine_bytes()
-    need = batch_bytes(layers, input_size=input_size, n_steps=n_steps, itemsize=itemsize, n_sequences=len(longest))
+    in_order, limit = np.sort(lengths), machine_bytes()
+    need = n_steps = 0
+    for batch in (in_order[-batch_size:], in_order[: most or batch_size]):
+        steps = int(batch.sum())
+        held = batch_bytes(layers, input_size=input_size, n_steps=steps, itemsize=itemsize, n_sequences=len(batch))
+        if held > need:
+            need, n_steps = held, steps
     if need > limit:
         wrong = f"a batch of {n_steps:,} steps needs {need / 1e9:.1f} GB"
         raise ResourceError(say("fit", wrong, expected=f"at most the {limit / 1e9:.1f} GB of this machine", cure=cure))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import Any, Self, Unpack
 
@@ -264,15 +263,14 @@ class Prediction(Foundation):
             cure = "Quantize the model that it was made of"
             wrong = f"the weights are {self.quantization.weights} already"
             raise UsageError(say("quantize", wrong, cure=cure))
-        small = type(self).from_config(self.config() | {"dtype": "float32", "precision": None})
-        small.history = copy.deepcopy(self.history)
-        small.quantization = Quantization(weights=weights, bytes_before=0, bytes_after=0)
+        before, after = sizes(self.weight_shapes(), self.layers, weights, self.dtype.itemsize)
+        report = Quantization(weights=weights, bytes_before=before, bytes_after=after)
+        other = {"dtype": np.dtype(np.float32), "precision": None, "weights": None, "quantization": report}
+        small = type(self).__new__(type(self))
+        small.__setstate__(self.__getstate__() | other)
         assert self.input_size is not None
         small._build(self.input_size, self.ids, None)
         small.parameters.set(parameters.named(), where="quantize")
-        shapes, rounded = self.weight_shapes(), small.parameters.rounded_names()
-        before, after = sizes(shapes, rounded, weights, self.dtype.itemsize)
-        small.quantization = Quantization(weights=weights, bytes_before=before, bytes_after=after)
         return small
 
     def _measured(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from elman.engines.native import Engine
 from elman.errors import AccuracyError, UsageError, say
+from elman.layers import Layer
 from elman.model.summary import bytes_text
 from elman.ops.rounding import STORAGES
 from elman.ragged import Ragged
@@ -19,7 +20,17 @@ from elman.training import progress
 from elman.training.loop import Batches, State
 from elman.training.metrics import Measure, Meter
 
-__all__ = ["BOUND", "Quantization", "Worst", "check_bound", "check_storage", "compare", "refuse_beyond", "sizes"]
+__all__ = [
+    "BOUND",
+    "Quantization",
+    "Worst",
+    "check_bound",
+    "check_storage",
+    "compare",
+    "matrices",
+    "refuse_beyond",
+    "sizes",
+]
 
 Array = NDArray[Any]
 
@@ -291,15 +302,25 @@ def refuse_beyond(bound: float, report: Quantization) -> None:
     raise error
 
 
-def sizes(shapes: dict[str, tuple[int, ...]], rounded: Collection[str], weights: str, itemsize: int) -> tuple[int, int]:
+def matrices(layers: Iterable[Layer]) -> list[str]:
+    """Name the parameters that are stored in fewer bytes.
+
+    Args:
+        layers: of a model; one may stand twice.
+    """
+    return [f"{layer.name}.{name}" for layer in dict.fromkeys(layers) for name in layer.product_weights()]
+
+
+def sizes(shapes: dict[str, tuple[int, ...]], layers: Iterable[Layer], weights: str, itemsize: int) -> tuple[int, int]:
     """Count the bytes of all parameters before and after.
 
     Args:
         shapes: name -> shape of every parameter.
-        rounded: names of those that are stored in fewer bytes.
+        layers: of the model.
         weights: what in.
         itemsize: bytes of a number before.
     """
+    rounded = set(matrices(layers))
     before = after = 0
     for name, shape in shapes.items():
         count = math.prod(shape)

@@ -108,7 +108,7 @@ class Sequential(Prediction):
                 the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
                 data are gone through likewise.
             sample_weight: (batch,), or one per step.
-            class_weight: class -> weight.
+            class_weight: class -> weight, in training; validation data have none.
             lengths: (batch,) how many steps count, if x is padded.
             pad_value: what stands past the end of short sequences, if x is padded, in place of lengths.
             callbacks: hear of batches, epochs and interruptions.
@@ -128,7 +128,7 @@ class Sequential(Prediction):
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
-        self._check_trainable("fit")
+        self._check_not_rounded("fit")
         optimizer = self._compiled("fit")
         course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
         check_on_nonfinite(on_nonfinite, optimizer, course.callbacks or ())
@@ -147,6 +147,7 @@ class Sequential(Prediction):
             sample_weight=sample_weight,
             class_weight=class_weight,
         )
+        self._check_trainable(data)
         held_out: Data | None = None
         if validation_data is not None:
             if not isinstance(validation_data, list | tuple) or len(validation_data) not in (2, 3):
@@ -174,12 +175,14 @@ class Sequential(Prediction):
         )
         validation = None
         if held_out is not None:
-            validation = held_out.batches(batch_size, carry_state=True) if carry_state else held_out.batches(None)
+            carried = {"carry_state": True, "where": "fit, validation"}
+            validation = held_out.batches(batch_size, **carried) if carry_state else held_out.batches(None)
         check_memory(
             self.layers,
             input_size=data.input_size,
             lengths=data.x.lengths,
             batch_size=batches.most_sequences,
+            most=batches.most_short_sequences,
             itemsize=self.dtype.itemsize,
             quiet=verbose == 0,
         )
@@ -204,13 +207,18 @@ class Sequential(Prediction):
         Raises:
             UsageError, DivergedError, Interrupted: as in `fit`.
         """
-        self._check_trainable("fit")
+        self._check_not_rounded("fit")
         self._compiled("fit")
         self._engine_for("fit")
         for given in (batches,) if validation is None else (batches, validation):
             self._check_batches(given, "fit")
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         return self._train(batches, validation, Course(**course), draws)
+
+    def _check_trainable(self, data: Data) -> None:
+        """Refuse options that do not go with training on such data, before anything is built."""
+        if data.x.features is None:
+            self.layers[0].check_ids()
 
     def _train(
         self,
@@ -259,9 +267,10 @@ class Sequential(Prediction):
         Raises:
             DivergedError: if loss or gradient norm is not finite; no step is taken.
         """
-        self._check_trainable("train_on_batch")
+        self._check_not_rounded("train_on_batch")
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
+        self._check_trainable(data)
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
         engine = self._engine_for("train_on_batch")
@@ -308,7 +317,7 @@ class Sequential(Prediction):
             NotFittedError: if the model is not built.
             DataError: if the data does not fit.
         """
-        self._check_trainable("gradients")
+        self._check_not_rounded("gradients")
         self._compiled("gradients")
         engine = self._engine_for("gradients")
         data = read_data(self, x, y, where="gradients", **options)

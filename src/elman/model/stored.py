@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from elman import files
 from elman.errors import ModelFileError, say
 from elman.files.plain import refusal
-from elman.model.quantization import Quantization
+from elman.model.quantization import Quantization, matrices
 from elman.ops.rounding import from_int8, to_int8
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def stored(model: Foundation) -> Stored:
     views = parameters.named()
     if report is None:
         return Stored(views, (), msgspec.UNSET)
-    names = parameters.rounded_names()
+    names = matrices(model.layers)
     quantized = files.Quantized(weights=report.weights, report=report.to_dict())
     if report.weights == "bfloat16":
-        return Stored(views, names, quantized)
+        return Stored(views, tuple(names), quantized)
     tensors: dict[str, Array] = {}
     for name, view in views.items():
         if name in names:
@@ -101,7 +101,7 @@ def read_weights(header: files.Header, model: Foundation, *, allow_nonfinite: bo
     shapes, report = model.weight_shapes(), model.quantization
     if report is None:
         return header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite)
-    names = [f"{layer.name}.{name}" for layer in dict.fromkeys(model.layers) for name in layer.product_weights()]
+    names = matrices(model.layers)
     dtypes = dict.fromkeys(shapes, "float32") | dict.fromkeys(names, report.weights)
     if report.weights == "int8":
         scales = {name + _SCALE: shapes[name][:1] for name in names}

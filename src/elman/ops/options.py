@@ -25,7 +25,9 @@ class Named:
 
     def options(self) -> dict[str, Any]:
         """Give the options that are not as they are by default."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every subclass is a dataclass
+        if not dataclasses.is_dataclass(self):  # one of a user's own, which no file will hold
+            return {}
+        fields = dataclasses.fields(self)
         given = {field.name: getattr(self, field.name) for field in fields}
         return {field.name: given[field.name] for field in fields if given[field.name] != field.default}
 

@@ -63,6 +63,7 @@ class SequenceBatches:
         token_budget: greatest sum of lengths in a batch.
         carry_state: whether sequence i of a batch goes on where sequence i of the batch before it ended; the first
             batch of an epoch begins anew. The order is kept then.
+        where: who asks, for messages.
 
     Raises:
         UsageError: if a count is less than 1, or neither batch_size nor token_budget is given, or carry_state comes
@@ -94,6 +95,7 @@ class SequenceBatches:
         bucket_by_length: bool = False,
         token_budget: int | None = None,
         carry_state: bool = False,
+        where: str = "fit",
     ) -> None:
         self.x, self.target, self.weights = x, target, weights
         self.per_step, self.shuffle = per_step, shuffle
@@ -108,7 +110,7 @@ class SequenceBatches:
         self.batch_size = None if batch_size is None else int(batch_size)
         self.token_budget = None if token_budget is None else int(token_budget)
         if self.carries_state:
-            self._check_carrying()
+            self._check_carrying(where)
         self._n_batches = len(self._cuts(self._order(None))) - 1
         # Of sequences of one length: a batch of each size and length, whose lengths and offsets others share.
         self._like: dict[tuple[int, int], Ragged] = {}
@@ -137,6 +139,15 @@ class SequenceBatches:
         if self.token_budget is None:
             return size
         together = np.cumsum(np.sort(self.x.lengths)[::-1])
+        return min(size, int(np.searchsorted(together, self.token_budget, side="right")))
+
+    @property
+    def most_short_sequences(self) -> int:
+        """How many of the shortest sequences may come together in one batch: no batch holds more sequences."""
+        size = self.batch_size or self.n_items
+        if self.token_budget is None:
+            return size
+        together = np.cumsum(np.sort(self.x.lengths))
         return min(size, int(np.searchsorted(together, self.token_budget, side="right")))
 
     def _order(self, shuffle: np.random.Generator | None) -> NDArray[np.int64] | None:
@@ -235,7 +246,7 @@ class SequenceBatches:
             cure = "Raise token_budget, or cut the sequences into shorter ones"
             raise DataError(say("fit", wrong, expected=f"at most {budget:,} steps", got=f"{longest:,}", cure=cure))
 
-    def _check_carrying(self) -> None:
+    def _check_carrying(self, where: str) -> None:
         """Refuse what does not go with a state that is carried from batch to batch."""
         others = {"shuffle": self.shuffle is not None, "bucket_by_length": self.bucket_by_length}
         others["token_budget"] = self.token_budget is not None
@@ -243,12 +254,15 @@ class SequenceBatches:
             given = " and ".join(name for name, there in others.items() if there)
             wrong = f"carry_state does not go with {given}"
             cure = "Sequence i of a batch goes on where sequence i of the batch before it ended: the order has to stay"
-            raise UsageError(say("fit", wrong, cure=cure))
-        left = self.n_items % (self.batch_size or 1)
-        if left:
-            wrong = f"{self.n_items} sequences do not divide into batches of {self.batch_size} that carry their state"
-            cure = f"Leave out {left} of them, or take a batch_size that divides {self.n_items}"
-            raise DataError(say("fit", wrong, expected="whole batches", got=f"{left} left over", cure=cure))
+            raise UsageError(say(where, wrong, cure=cure))
+        n_items, size = self.n_items, self.batch_size or 1
+        if left := n_items % size:
+            wrong = f"{n_items} sequences do not divide into batches of {size} that carry their state"
+            got, cure = f"{left} left over", f"Leave out {left} of them, or take a batch_size that divides {n_items}"
+            if left == n_items:
+                wrong = f"{n_items} sequences do not fill a batch of {size} that carries its state"
+                got, cure = f"{n_items} sequences", f"Take batch_size={n_items}, or a smaller one that divides it"
+            raise DataError(say(where, wrong, expected="whole batches", got=got, cure=cure))
 
 
 def _shuffled(

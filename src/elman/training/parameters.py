@@ -175,18 +175,12 @@ class Parameters:
         """Give the views into `flat` by "<layer>.<parameter>"."""
         return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.weights(layer).items()}
 
-    def rounded_names(self) -> tuple[str, ...]:
-        """Name the matrices that are rounded to `storage`; none where there is none."""
-        if self.storage is None:
-            return ()
-        return tuple(f"{layer.name}.{name}" for layer in self._layers for name in layer.product_weights())
-
     def named_grads(self) -> dict[str, Array]:
         """Give the views into `grads` by "<layer>.<parameter>"."""
         return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.grads_of(layer).items()}
 
     def set(self, values: Mapping[str, Array], *, where: str = "set_weights", allow_nonfinite: bool = False) -> None:
-        """Replace all parameters, or none if one does not fit; what `rounded_names` names is rounded.
+        """Replace all parameters, or none if one does not fit; matrices are rounded to `storage`.
 
         Args:
             values: name -> array of the parameter's shape; all names must be there.
@@ -220,8 +214,10 @@ class Parameters:
         for name, view in views.items():
             view[...] = arrays[name]
         if self.storage is not None:
-            for name in self.rounded_names():
-                views[name][...] = rounded(views[name], self.storage)
+            for layer in self._layers:
+                weights = self.weights(layer)
+                for name in layer.product_weights():
+                    weights[name][...] = rounded(weights[name], self.storage)
         self.clock.ticks += 1
 
     @property

@@ -70,5 +70,8 @@ class Model(Protocol):
     def parameters(self) -> Parameters:
         """The flat arrays of parameters and gradients."""
 
+    def check_savable(self, where: str) -> None:
+        """Refuse what a file could not hold, before time is spent."""
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file."""

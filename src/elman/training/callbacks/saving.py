@@ -89,8 +89,9 @@ class ModelCheckpoint(Monitor):
         return super().listens_to(hook) and (hook != "on_batch_end" or self.save_freq != "epoch")
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Forget the figures of the run before; refuse a folder that is not there before an epoch is spent."""
+        """Forget the figures of the run before; refuse what could not be saved before an epoch is spent."""
         self._epoch, self._batches, self._last = 0, 0, {}
+        self.model.check_savable(type(self).__name__)
         folder = os.path.dirname(self.filepath)
         if folder and "{" not in folder and not os.path.isdir(folder):
             wrong = f"the folder {folder!r} is not there"

@@ -49,6 +49,17 @@ class Metric(Named):
             got = f"loss '{loss.name}', whose targets are {_WORDS[loss.targets]}"
             raise UsageError(say("compile", f"metric '{self.label}' does not fit the loss", expected=expected, got=got))
 
+    def check_outputs(self, n_outputs: int, loss: Loss) -> None:
+        """Refuse a model with too few or too many outputs; asked before it is built.
+
+        Args:
+            n_outputs: K, of the last layer.
+            loss: of the model.
+
+        Raises:
+            DataError, UsageError: naming the metric and the number.
+        """
+
     def sums(self, prediction: Any, target: Any, weights: Array | None, loss: Loss) -> Array:
         """Give what one batch adds.
 

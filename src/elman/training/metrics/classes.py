@@ -80,12 +80,15 @@ class TopK(Mean):
         """What the figure is called: "top_3_accuracy" for k = 3."""
         return self.name if self.k == 5 else f"top_{self.k}_accuracy"
 
+    def check_outputs(self, n_outputs: int, loss: Loss) -> None:
+        """Refuse fewer outputs than k; see `Metric`."""
+        if self.k > n_outputs:
+            wrong = f"all of {n_outputs} outputs are among the {self.k} greatest"
+            raise DataError(say(f"metric '{self.label}'", wrong, expected=f"k <= {n_outputs}", got=self.k))
+
     def rows(self, prediction: Array, target: Array, loss: Loss) -> Array:
         """Say of every row whether the class is among the k greatest; see `Mean`."""
-        n_classes = prediction.shape[1]
-        if self.k > n_classes:
-            wrong = f"all of {n_classes} outputs are among the {self.k} greatest"
-            raise DataError(say(f"metric '{self.label}'", wrong, expected=f"k <= {n_classes}", got=self.k))
+        self.check_outputs(prediction.shape[1], loss)
         own = prediction[np.arange(len(prediction)), _classes(target)]
         greater = (prediction > own[:, None]).sum(1)
         right: Array = (greater < self.k) & np.isfinite(own)
@@ -125,19 +128,23 @@ class F1(Metric):
         """What the figure is called: "f1_macro" for the average "macro"."""
         return self.name if self.average is None else f"{self.name}_{self.average}"
 
-    def sums(self, prediction: Any, target: Any, weights: Array | None, loss: Loss) -> Array:
-        """Give weighted counts for C classes, (5, C): see `result`."""
-        n_columns = prediction.shape[1]
-        exclusive = loss.targets != "binary" or n_columns == 1
-        n_classes = max(n_columns, 2) if exclusive else n_columns
+    def check_outputs(self, n_outputs: int, loss: Loss) -> None:
+        """Refuse the average "binary" of what are not two classes; see `Metric`."""
+        n_classes, exclusive = _counted(n_outputs, loss)
         if self.average == "binary" and not (exclusive and n_classes == 2):
             got = f"{n_classes} classes" if exclusive else f"{n_classes} labels that may go together"
             cure = "Take average='macro' or 'micro'"
             raise UsageError(say("metric 'f1_binary'", "there are not two classes", expected="two", got=got, cure=cure))
+
+    def sums(self, prediction: Any, target: Any, weights: Array | None, loss: Loss) -> Array:
+        """Give weighted counts for C classes, (5, C): see `result`."""
+        n_columns = prediction.shape[1]
+        self.check_outputs(n_columns, loss)
+        n_classes, exclusive = _counted(n_columns, loss)
         each = np.ones(len(prediction)) if weights is None else weights
         everything = np.full(n_classes, each.sum())
         if exclusive:
-            if n_columns == 1:  # the classes are no and yes
+            if n_classes > n_columns:  # no and yes
                 answers, truth = (
                     _says_yes(prediction, self.threshold)[:, 0].astype(int),
                     (target[:, 0] > 0.5).astype(int),
@@ -188,6 +195,12 @@ class Perplexity(Metric):
         total, weight = sums.tolist()
         with np.errstate(over="ignore"):  # beyond 709 nats it is infinite
             return float(np.exp(total / weight)) if weight else math.nan
+
+
+def _counted(n_outputs: int, loss: Loss) -> tuple[int, bool]:
+    """Say how many classes are counted, and whether they exclude each other; a single yes or no is two."""
+    single = loss.targets == "binary" and n_outputs == 1
+    return (2 if single else n_outputs), single or loss.targets != "binary"
 
 
 def _classes(target: Array) -> Array:

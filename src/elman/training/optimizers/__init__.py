@@ -35,9 +35,7 @@ __all__ = [
     "get",
 ]
 
-OPTIMIZERS: dict[str, type[SGD | RMSprop | Adam | AdamW | NAdam | Adagrad]] = {
-    kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW, NAdam, Adagrad)
-}
+OPTIMIZERS: dict[str, type[Any]] = {kind.name: kind for kind in (SGD, RMSprop, Adam, AdamW, NAdam, Adagrad)}
 
 
 def get(optimizer: str | Mapping[str, Any] | Optimizer) -> Optimizer:
@@ -61,6 +59,7 @@ def get(optimizer: str | Mapping[str, Any] | Optimizer) -> Optimizer:
     if known is None:
         raise unknown(kind, OPTIMIZERS, what="optimizer")
     try:
-        return known(**arguments)
+        made: Optimizer = known(**arguments)
     except TypeError as error:
         raise UsageError(say(f"optimizer '{known.name}'", str(error), expected=known().config())) from None
+    return made

@@ -68,9 +68,9 @@ class Adam(_Moments):
             self._arrays["v"],
             beta_1=self.beta_1,
             beta_2=self.beta_2,
-            root_correction=math.sqrt(1.0 - self.beta_2**self.steps),
+            root_correction=math.sqrt(1.0 - self.beta_2**self.age),
             epsilon=self.epsilon,
-            step_size=rate / (1.0 - self.beta_1**self.steps),
+            step_size=rate / (1.0 - self.beta_1**self.age),
             scratch=self._work[0] if self._work else None,
         )
 
@@ -138,7 +138,7 @@ class NAdam(_Moments):
 
     name = "nadam"
     options = (*_Moments.options, "momentum_decay")
-    scalars = ("steps", "mu_product")
+    scalars = (*_Moments.scalars, "mu_product")
     n_scratch = 2
 
     def __init__(
@@ -162,9 +162,9 @@ class NAdam(_Moments):
         return self.beta_1 * (1.0 - 0.5 * math.pow(0.96, step * self.momentum_decay))
 
     def _update(self, flat: Array, grads: Array, rate: float) -> None:
-        mu, mu_next = self._mu(self.steps), self._mu(self.steps + 1)
+        mu, mu_next = self._mu(self.age), self._mu(self.age + 1)
         self.mu_product *= mu
-        self._correction = 1.0 - self.beta_2**self.steps
+        self._correction = 1.0 - self.beta_2**self.age
         self._of_gradient = (1.0 - mu) / (1.0 - self.mu_product)
         self._of_mean = mu_next / (1.0 - self.mu_product * mu_next)
         super()._update(flat, grads, rate)

@@ -45,11 +45,12 @@ class Optimizer:
         learning_rate: that of the next step; may be changed between steps unless a schedule gives it.
         schedule: what gives it, or None.
         steps: how many steps were taken; the schedule counts by it.
+        begun: at which of them the moments began: 0, but where `resume` was called.
     """
 
     name: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()  #: attributes that `config` writes down beside the rate
-    scalars: ClassVar[tuple[str, ...]] = ("steps",)  #: attributes that are part of the state
+    scalars: ClassVar[tuple[str, ...]] = ("steps", "begun")  #: attributes that are part of the state
     moments: tuple[str, ...] = ()  #: names of the arrays (P,) that are part of the state
     n_scratch: int = 1  #: arrays of one block that `_change` works in
 
@@ -80,10 +81,24 @@ class Optimizer:
 
     def reset(self) -> None:
         """Forget the moments, the number of steps taken and the model they were taken for."""
-        self.steps = 0
+        self.steps = self.begun = 0
         self._arrays: dict[str, Array] = {}
         self._flat: Callable[[], Array | None] = _unbound
         self._work: tuple[Array, ...] = ()
+
+    def resume(self, steps: int) -> None:
+        """Go on in the schedule after so many steps, with moments that begin anew, as a model that was loaded does.
+
+        Args:
+            steps: that were taken, >= 0.
+        """
+        self.reset()
+        self.steps = self.begun = steps
+
+    @property
+    def age(self) -> int:
+        """How many steps the moments have seen, the one that is taken included."""
+        return self.steps - self.begun
 
     def step(self, parameters: Parameters) -> None:
         """Change the parameters in place by one step against their gradients.
@@ -92,7 +107,7 @@ class Optimizer:
             parameters: flat (P,) and grads (P,); the clock is moved on.
 
         Raises:
-            UsageError: if the optimizer belongs to another model.
+            UsageError: if the optimizer, or the moments it was given, belong to another model.
         """
         flat = parameters.flat
         if self._flat() is not flat:
@@ -116,7 +131,7 @@ class Optimizer:
         """Take up moments that `state` gave; they meet their parameters at the next step.
 
         Args:
-            state: "steps" and either no moments (no step was taken) or all of them.
+            state: "steps", "begun" and either no moments (no step was taken) or all of them.
 
         Raises:
             UsageError: if names are missing or unknown.
@@ -163,11 +178,14 @@ class Optimizer:
         if self._flat() is not None:
             cure = f"Give each model its own {type(self).__name__}, or call reset() to begin anew"
             raise UsageError(say(f"optimizer '{self.name}'", "it belongs to another model", cure=cure))
-        waiting = self._flat is _unbound and all(
-            a.shape == flat.shape and a.dtype == flat.dtype for a in self._arrays.values()
-        )
-        if not waiting:
-            self.reset()
+        if self._flat is not _unbound:
+            self.reset()  # the model of its moments is gone
+        for array in self._arrays.values():
+            if array.shape != flat.shape or array.dtype != flat.dtype:
+                wrong = "its moments are those of another model"
+                expected, got = f"{flat.shape} {flat.dtype}", f"{array.shape} {array.dtype}"
+                cure = "Give it the state of an optimizer of this model, or call reset() to begin anew"
+                raise UsageError(say(f"optimizer '{self.name}'", wrong, expected=expected, got=got, cure=cure))
         for name in self.moments:
             if name not in self._arrays:
                 self._arrays[name] = self._first_moment(name, flat)
