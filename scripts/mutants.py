@@ -180,7 +180,7 @@ TRAINING = (
     Mutant(
         "forget Adam's first bias correction",
         "Python",
-        (Patch(ADAM, "step_size=rate / (1.0 - self.beta_1**self.steps)", "step_size=rate"),),
+        (Patch(ADAM, "step_size=rate / (1.0 - self.beta_1**self.age)", "step_size=rate"),),
     ),
     Mutant(
         "clip to another norm than torch",

@@ -94,6 +94,20 @@ def test_the_report_names_the_worst_case(model, data, weights):
     assert f"sequence {worst[1]}, step {worst[2]}" in str(report)
 
 
+def test_every_layer_with_a_matrix_and_one_that_stands_twice(tmp_path):
+    twice = layers.GRU(8, return_sequences=True)
+    stack = [layers.Dense(8), twice, layers.LayerNorm(), twice, layers.AttentionPooling(6), layers.Dense(2)]
+    model = Sequential(stack)
+    model.build(8, rng=0)
+    x = np.random.default_rng(1).standard_normal((3, 9, 8))
+    small = model.quantize("int8", x)
+    rounded_names = {name for name, w in model.named_weights().items() if (small.named_weights()[name] != w).any()}
+    matrices = {"dense.weight", "gru.weight_ih", "gru.weight_hh", "attention_pooling.weight", "dense_2.weight"}
+    assert rounded_names == matrices
+    small.save(tmp_path / "m")
+    np.testing.assert_array_equal(elman.load(tmp_path / "m").predict(x), small.predict(x))
+
+
 def test_one_output_for_a_sequence_has_no_step(data):
     model = make(layers.Embedding(V, 6), layers.LSTM(9), layers.Dense(K))
     x, y = [part for part in data[0] if len(part)], np.arange(4)

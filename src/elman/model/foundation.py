@@ -18,12 +18,12 @@ from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
 from elman.model.naming import check_named
+from elman.model.precision import checked_dtype, checked_precision
 from elman.model.quantization import Quantization
 from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
-from elman.ops.weights import PRECISIONS
 from elman.training import metrics as metric_types
 from elman.training import optimizers
 from elman.training.checks import check_count
@@ -73,8 +73,8 @@ class Foundation:
         if not self.layers:
             cure = "Give all of them at once, as a list: none can be added later"
             raise UsageError(say("Sequential", "there are no layers", expected="at least one", cure=cure))
-        self.dtype, self.name = _checked_dtype(dtype), name
-        self.precision = _checked_precision(precision, self.dtype)
+        self.dtype, self.name = checked_dtype(dtype), name
+        self.precision = checked_precision(precision, self.dtype)
         name_layers(self.layers)
         self.input_size: int | None = None
         self.ids: bool | None = None
@@ -433,8 +433,8 @@ class Foundation:
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = dict(state)
         weights = rest.pop("weights")
-        first = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
-        Foundation.__init__(self, rest.pop("layers"), **first)
+        how = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
+        Foundation.__init__(self, rest.pop("layers"), **how)
         self.__dict__.update(rest)
         if weights is not None:
             self.load_weights(weights)
@@ -489,31 +489,3 @@ class Foundation:
     def _comes_as_ids(self, ids: bool | None) -> bool:
         """Say what is taken to come in where the model leaves it open."""
         return self.layers[0].needs_ids if ids is None else ids
-
-
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Give float32 or float64; None, which NumPy takes for float64, is neither."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = None
-    if found is None or str(found) not in ("float32", "float64"):
-        raise UsageError(say("Sequential", "dtype is not accepted", expected="float32 or float64", got=repr(dtype)))
-    return found
-
-
-def _checked_precision(precision: object, dtype: np.dtype[Any]) -> str:
-    """Give what products are made in: the dtype if None."""
-    if precision is None or (isinstance(precision, str) and precision == str(dtype)):
-        return str(dtype)
-    if precision not in PRECISIONS:
-        expected = f"one of {[str(dtype), *PRECISIONS]}"
-        cure = "Write dtype='float64' for float64 throughout" if precision == "float64" else None
-        raise UsageError(
-            say("Sequential", "precision is not accepted", expected=expected, got=repr(precision), cure=cure)
-        )
-    if dtype != np.float32:
-        cure = "Leave one of the two out"
-        wrong = f"precision={precision!r} rounds the products of float32 weights"
-        raise UsageError(say("Sequential", wrong, expected="dtype='float32'", got=f"dtype={str(dtype)!r}", cure=cure))
-    return str(precision)

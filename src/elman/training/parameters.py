@@ -120,7 +120,9 @@ class Parameters:
         self._grads: dict[int, dict[str, Array]] = {}
         for layer, spots in places:
             self._layers.append(layer)
-            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, storage or precision)
+            # A layer without matrices to round, such as one of a user's own, computes as it always did.
+            held = precision if storage is None else storage if layer.product_weights() else None
+            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, held)
             self._grads[id(layer)] = {} if storage else _views(self.grads, spots)
 
     @classmethod
