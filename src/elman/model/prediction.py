@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import UsageError, say
 from elman.layers import check_carry
+from elman.model.comparison import compare
 from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
 from elman.model.quantization import (
@@ -18,7 +19,6 @@ from elman.model.quantization import (
     Quantization,
     check_bound,
     check_storage,
-    compare,
     refuse_beyond,
     sizes,
 )
