@@ -122,6 +122,7 @@ def check(problem: Problem, x: Ragged, *, given: bool) -> None:
             np.testing.assert_array_equal(other[name], results[0][name], err_msg=name)
 
 
+@pytest.mark.mutants
 @pytest.mark.parametrize("variant", WAYS)
 @pytest.mark.parametrize("shape", ["one", "tail", "wide_lane", "ragged", "many_rows", "blocks"])
 def test_a_recurrence(variant: str, shape: str) -> None:

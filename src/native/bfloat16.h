@@ -160,7 +160,11 @@ struct Bfloat16 {
 
     // A second row for the last of an odd number of them: none.
     static ELMAN_INLINE Vec<float> part_or_zero(const float* const* rows, long k, long n, long column, long count) {
+#if ELMAN_MUTANT == 10
+        return k < n ? 0.0f * load_part(rows[k] + column, count) : Vec<float>{};
+#else
         return k < n ? load_part(rows[k] + column, count) : Vec<float>{};
+#endif
     }
 
     static void pack_right(const OuterRight<float>& right, const float* const* rows, long n) {

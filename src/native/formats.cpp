@@ -1,5 +1,8 @@
 // The formats that weights can be held in beside float (views.h, Format): compiled once for each instruction set that
 // multiplies them in its own way.
+#ifndef ELMAN_MUTANT
+#    define ELMAN_MUTANT 0
+#endif
 #include "bfloat16.h"
 #include "int8.h"
 
