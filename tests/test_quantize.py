@@ -192,6 +192,18 @@ def test_the_file_is_as_small_as_promised(weights, share, tmp_path):
     assert f"{report.weights}: " in str(report) and report.worst is None
 
 
+@pytest.mark.parametrize("weights", STORAGES)
+def test_a_stream_has_the_bits_of_predict(weights):
+    model = Sequential([layers.LSTM(20, return_sequences=True), layers.GRU(70, return_sequences=True), layers.Dense(3)])
+    model.build(5, rng=0)
+    small = model.quantize(weights)
+    x = np.random.default_rng(3).standard_normal((2, 6, 5)).astype(np.float32)
+    stream = small.stream(batch=2)
+    outs = np.stack([stream.step(x[:, t]) for t in range(6)], axis=1)
+    np.testing.assert_array_equal(outs, small.predict(x))
+    assert (outs != model.predict(x)).any()
+
+
 def test_a_model_that_is_not_quantized_is_saved_in_the_old_format(model, tmp_path):
     model.save(tmp_path / "m")
     assert b'"format":1,' in (tmp_path / "m").read_bytes().replace(b"\\", b"")[:500]

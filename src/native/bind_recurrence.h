@@ -26,6 +26,9 @@ inline int activation_code(const std::string& name) {
     throw nb::value_error(("native core: no activation '" + name + "'").c_str());
 }
 
+template <class T>
+class RecurrenceSteps;  // bind_stream.h
+
 // One recurrent layer's kernel, bound to its weights. Packs them again when `tick` says that they changed.
 template <class T>
 class Recurrence {
@@ -76,25 +79,8 @@ class Recurrence {
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const Noise held = noise(v, masks);
-        const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
-        const bool cell_state = cell_->layout.has_cell_state;
-        v.y = address(y, "y", {rows, state_});
-        v.h_last = address(h_last, "h_last", {sequences, state_});
-        v.c_last = address(c_last, "c_last", {sequences, hidden_});
-        v.gates = address(gates, "gates", {rows, stride_});
-        v.cells = address(cells, "cells", {rows, width_});
-        require(c_last.has_value() == cell_state, "c_last belongs to cells with a cell state");
-        require(!cell_state || gates.has_value() == cells.has_value(), "gates and cells are kept together");
-        const double operations = this->operations(v);
-        {
-            const Unlocked unlocked(operations);
-            pack(tick, v, ids.has_value(), false, false);
-            walk(
-                v, operations,
-                [this, &v](long parts, long members) { return kernel().forward_scratch(v, parts, members); },
-                [this, &v](const Crew& crew, Scratch scratch) { kernel().forward(v, crew, scratch); });
-        }
-        if (stop_) throw nb::python_error();
+        outputs(v, y, h_last, c_last, gates, cells);
+        run_forward(tick, v);
     }
 
     void backward(uint64_t tick, Maybe<In<T>> dy, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0,
@@ -156,6 +142,35 @@ class Recurrence {
     }
 
   private:
+    friend class RecurrenceSteps<T>;
+
+    // Where a forward pass writes.
+    void outputs(RecurrenceViews<T>& v, const Out<T>& y, const Out<T>& h_last, const Maybe<Out<T>>& c_last,
+                 const Maybe<Out<T>>& gates, const Maybe<Out<T>>& cells) const {
+        const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
+        const bool cell_state = cell_->layout.has_cell_state;
+        v.y = address(y, "y", {rows, state_});
+        v.h_last = address(h_last, "h_last", {sequences, state_});
+        v.c_last = address(c_last, "c_last", {sequences, hidden_});
+        v.gates = address(gates, "gates", {rows, stride_});
+        v.cells = address(cells, "cells", {rows, width_});
+        require(c_last.has_value() == cell_state, "c_last belongs to cells with a cell state");
+        require(!cell_state || gates.has_value() == cells.has_value(), "gates and cells are kept together");
+    }
+
+    void run_forward(uint64_t tick, RecurrenceViews<T>& v) {
+        const double operations = this->operations(v);
+        {
+            const Unlocked unlocked(operations);
+            pack(tick, v, v.ids != nullptr, false, false);
+            walk(
+                v, operations,
+                [this, &v](long parts, long members) { return kernel().forward_scratch(v, parts, members); },
+                [this, &v](const Crew& crew, Scratch scratch) { kernel().forward(v, crew, scratch); });
+        }
+        if (stop_) throw nb::python_error();
+    }
+
     const RecurrenceKernels<T>& kernel() const { return kernels<T>().recurrence; }
     long padded(long n) const { return (n + lanes_ - 1) / lanes_ * lanes_; }
 

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -13,6 +14,7 @@
 #include "bind_ctc.h"
 #include "bind_linear.h"
 #include "bind_recurrence.h"
+#include "bind_stream.h"
 #include "dispatch.h"
 #include "running.h"
 
@@ -133,6 +135,7 @@ void bind(nb::module_& m, const char* suffix) {
         .def("forward", &Linear<T>::forward, nb::arg("tick"), nb::arg("activation"), one("x"), one("y"))
         .def("backward", &Linear<T>::backward, nb::arg("tick"), nb::arg("activation"), one("dy"), one("x"), one("y"),
              maybe("dz"), maybe("dx"), one("d_weight"), one("d_bias"));
+    bind_steps<T>(m, suffix);
     m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
           maybe("d_logits"));
     m.def("ctc", &ctc<T>, one("logits"), one("lengths"), one("labels"), one("label_lengths"), nb::arg("blank"),
@@ -158,6 +161,7 @@ NB_MODULE(_native, m) {
                                    .c_str());
     bind<float>(m, "32");
     bind<double>(m, "64");
+    bind_ids_door(m);
     m.def("isa", [] { return isa(); });
     m.def("lanes", [] { return kernels<float>().lanes; });
     m.def("has_cell", [](const std::string& cell) { return cell_index(cell.c_str()) >= 0; });

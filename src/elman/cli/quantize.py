@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.cli.common import Encoding, Errors, Json, Quiet, Threads, check_output, print_json, talk, use_threads
+from elman.cli.common import (
+    Column,
+    Encoding,
+    Errors,
+    Json,
+    Quiet,
+    Suffixes,
+    Threads,
+    check_output,
+    print_json,
+    talk,
+    use_threads,
+)
 
 __all__ = ["quantize"]
 
@@ -22,9 +34,11 @@ def quantize(
     to: Annotated[str, typer.Option(help="int8 (a quarter of the bytes) or bfloat16 (half of them).")] = "int8",
     data: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Measure on it: a text, or for a bare model an .npz file with x, and y."),
+        typer.Option(metavar="FILE", help="Measure on it: text, or for a bare model an .npz file of x (and y)."),
     ] = None,
     bound: Annotated[float, typer.Option(help="Refuse if the loss rises by more than this share of it.")] = 0.02,
+    column: Column = None,
+    suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     threads: Threads = None,
@@ -43,8 +57,10 @@ def quantize(
     whole = load(model)
     if math.isnan(bound):
         bound = -1.0  # refused in the words of every number out of range
-    given = None if data is None else _read(whole, data, encoding=encoding, errors=errors)
-    small = whole.quantize(to, given, bound=bound, verbose=0 if quiet else "auto")
+    shown: Any = 0 if quiet else "auto"
+    files = {"column": column, "suffixes": suffix, "encoding": encoding, "errors": errors, "verbose": shown}
+    given = None if data is None else _read(whole, data, **files)
+    small = whole.quantize(to, given, bound=bound, verbose=shown)
     small.save(target)
     report = small.quantization
     figures = {"model": str(target), "bytes": target.stat().st_size, "bytes_of_model": model.stat().st_size}
@@ -58,13 +74,16 @@ def quantize(
         print(f"Saved {target} ({figures['bytes']:,} bytes). Next: elman info {shlex.quote(str(target))}")
 
 
-def _read(whole: Any, path: str, *, encoding: str, errors: str) -> Any:
+def _read(whole: Any, path: str, **options: Any) -> Any:
     """Read what a task or a bare model is measured on."""
-    from elman.tasks import Task, read_text
+    from elman.tasks import Corpus, LanguageModel, Task
 
-    if isinstance(whole, Task):
-        return read_text(path, encoding=encoding, errors=errors)
-    return _read_arrays(path)
+    if isinstance(whole, LanguageModel):
+        corpus = Corpus.from_files(path, vocabulary=whole.vocabulary_, **options)
+        if corpus.left:
+            talk(corpus.account())
+        return corpus
+    return path if isinstance(whole, Task) else _read_arrays(path)
 
 
 def _read_arrays(path: str) -> Any:

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from elman.layers.base import Array, Flow, Layer, LayerConfig, State
 from elman.ops import segments
 from elman.ops.noise import coins
+from elman.ops.steps import Stepper
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
@@ -100,6 +101,10 @@ class Dropout(Layer):
         shared = self.per_sequence and isinstance(x, Ragged)
         mask = self._mask(rng, (len(x) if shared else len(rows), rows.shape[1]), rows.dtype)
         return _multiply(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Hand on what comes in: nothing is dropped where nothing is learned."""
+        return Stepper(x, None)
 
     def backward(
         self,

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from elman.layers.base import Array, Layer, LayerConfig, Size, State
 from elman.ops import embedding, kernels
 from elman.ops.kernels import Kernel
+from elman.ops.steps import Stepper
 from elman.ragged import Ragged
 
 __all__ = ["Embedding", "EmbeddingTape"]
@@ -97,6 +98,10 @@ class Embedding(Layer):
         """
         ids = x.values
         return x.with_values(embedding.forward(ids, self.weights)), (), EmbeddingTape(ids) if tape else None
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Bind the lookup; see `Layer.stepper`."""
+        return embedding.stepper(x, self.weights) or super().stepper(x, **places)
 
     def backward(
         self,

@@ -22,6 +22,7 @@ from elman.model.quantization import (
     refuse_beyond,
     sizes,
 )
+from elman.model.stream import Stream
 from elman.ops.rounding import Storage
 from elman.ragged import Ragged
 from elman.training import loop, progress
@@ -32,7 +33,6 @@ from elman.training.metrics import Measure, MetricLike
 
 __all__ = ["Prediction"]
 
-Array = NDArray[Any]
 State = loop.State
 
 
@@ -292,31 +292,27 @@ class Prediction(Foundation):
         refuse_beyond(bound, small.quantization)
         return small
 
-    def step(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
-        """Run one sequence on from a state and give the last output: what sampling does.
+    def stream(self, batch: int = 1) -> Stream:
+        """Begin sequences that go on step by step; see `elman.model.Stream`.
 
         Args:
-            x: (steps,) token ids or (steps, features) numbers, at least one step.
-            state: as the step before gave it; zeros if None.
-
-        Returns:
-            The output of the last step (K,), and the state.
+            batch: how many at once; others may join and leave.
 
         Raises:
             NotFittedError: if the model is not built.
-            DataError: if x does not fit.
+            UsageError: if a layer needs whole sequences, or batch is no count.
+
+        Example:
+            >>> from elman import Sequential, layers
+            >>> model = Sequential([layers.LSTM(8), layers.Dense(2)])
+            >>> model.build(3)
+            >>> stream = model.stream(batch=4)
+            >>> stream.step(np.zeros((4, 3))).shape
+            (4, 2)
         """
-        engine = self._engine_for("step")
-        check_carry(self.layers, where="step")
-        batch, _ = read_input(self, np.asarray(x)[None], where="step")
-        if batch.n_steps == 0:
-            raise UsageError(say("step", "x has no steps", expected="at least one"))
-        if state is not None:
-            state = checked_state(self.layers, state, n_sequences=1, dtype=self.dtype, where="step")
-        out, last = engine.forward(batch, state=state)
-        return (out.values[-1] if isinstance(out, Ragged) else out[-1]), last
+        return Stream(self, batch)
 
 
-def _like(x: Ragged, rows: Array, steps: int | None) -> Ragged:
+def _like(x: Ragged, rows: NDArray[Any], steps: int | None) -> Ragged:
     """Give the sequences that rows (N, K) are: those of x, or so many steps for each of them."""
     return x.with_values(rows) if steps is None else Ragged(rows, np.full(len(x), steps))

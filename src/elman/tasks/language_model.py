@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,9 @@ from elman.layers import LAYERS, Dense, Embedding, Recurrent
 from elman.model import Sequential
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
+from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.sampling import Sampler, is_integer
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
 from elman.training.callbacks import Callback
@@ -131,32 +132,32 @@ class LanguageModel(Task):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, text: str | Sequence[str], y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(self, text: Texts | Corpus, y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
         """Learn from a text.
 
         The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
 
         Args:
-            text: a text, or several that are joined as they are.
+            text: a text, a path of a file or of a folder of .txt files, or several of either, joined as they are; or
+                a `Corpus`, for all else that can be said about files and memory.
             y: ignored; scikit-learn passes it.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
 
         Raises:
             DataError: if the text has fewer than two characters or holds lone surrogates.
-            UsageError: if an argument is out of range.
-            ResourceError: if a batch needs more memory than the machine has.
+            UsageError: if an argument is out of range, or a file is not there.
+            ResourceError: if a batch needs more memory than the machine has, or there is no room for the ids.
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
         params = self._checked_params()
         progress.make(self.verbose)  # refused before anything is changed
-        text = _joined(text)
-        if len(text) < 2:
-            what = f"the text has {len(text)} characters" if text else "the text is empty"
+        corpus = as_corpus(text, where="fit", verbose=self.verbose)
+        ids, vocabulary = corpus.ids, corpus.vocabulary
+        if len(ids) < 2:
+            what = f"the text has {len(ids)} characters" if len(ids) else "the text is empty"
             raise DataError(say("fit", what, expected="at least 2 characters"))
-        vocabulary = Vocabulary.from_text(text)
         model = self._new_model(vocabulary.to_dict())
-        ids = vocabulary.encode(text)
         train, validation = _split(ids, params.val_split)
         batches = _streams(train, batch=params.batch, steps=params.steps)
         check_memory(
@@ -190,11 +191,11 @@ class LanguageModel(Task):
         )
         return self
 
-    def score(self, text: str | Sequence[str], y: None = None) -> dict[str, float]:
+    def score(self, text: Texts | Corpus, y: None = None) -> dict[str, float]:
         """Measure how well a text is predicted, as one stream from the zero state.
 
         Args:
-            text: a text, or several that are joined as they are.
+            text: as for `fit`; a `Corpus` must have been read with `vocabulary=model.vocabulary_`.
             y: ignored; scikit-learn passes it.
 
         Returns:
@@ -206,7 +207,7 @@ class LanguageModel(Task):
             NotFittedError: before `fit`.
         """
         self._check_fitted("score")
-        batches = self._stream(text, "score")
+        corpus, batches = self._one_stream(text, "score")
         figures = self.model_.evaluate_batches(batches)
         nats = figures["loss"]
         return {
@@ -214,18 +215,18 @@ class LanguageModel(Task):
             "bits_per_char": nats / math.log(2),
             "perplexity": math.exp(min(nats, 700.0)),
             "count": batches.n_items,
-            "unseen": int(np.count_nonzero(batches.ids[1:] == UNKNOWN)),
+            "unseen": corpus.count(UNKNOWN, start=1),
         }
 
-    def _stream(self, text: str | Sequence[str], where: str) -> StreamBatches:
-        """Return a text as one stream."""
-        ids = self.vocabulary_.encode(_joined(text))
-        if len(ids) < 2:
-            raise DataError(say(where, f"the text has {len(ids)} characters", expected="at least 2"))
-        return StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS)
+    def _one_stream(self, text: Texts | Corpus, where: str) -> tuple[Corpus, StreamBatches]:
+        """Return a text, and its characters as one stream."""
+        corpus = as_corpus(text, where=where, vocabulary=self.vocabulary_, verbose=self.verbose)
+        if len(corpus.ids) < 2:
+            raise DataError(say(where, f"the text has {len(corpus.ids)} characters", expected="at least 2"))
+        return corpus, StreamBatches(corpus.ids, n_streams=1, steps=_SCORE_STEPS)
 
     def _measuring(self, data: Any) -> StreamBatches | None:
-        return None if data is None else self._stream(data, "quantize")
+        return None if data is None else self._one_stream(data, "quantize")[1]
 
     def sample(
         self,
@@ -280,15 +281,24 @@ class LanguageModel(Task):
                 if length:
                     yield symbols[int(ids[0]) - 1]
                 length -= 1
-        state = None
+        stream = self.model_.stream()
+        logits = stream.chunk(ids)[-1]
         while length > 0:
             # Numbers are drawn by the hundred: one at a time they would cost as much as a layer.
             for uniform in rng.random(min(length, 256)).tolist():
-                logits, state = self.model_.step(ids, state)
                 token = sampler.choose(logits, uniform)
                 yield symbols[token - 1]
-                ids = np.array([token], np.int32)
+                logits = stream.step(token)
             length -= 256
+
+    def stream(self) -> TextStream:
+        """Begin a text that comes piece by piece; see `elman.tasks.TextStream`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("stream")
+        return TextStream(self.model_, self.vocabulary_)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
@@ -340,27 +350,7 @@ class _Figures(Callback):
         self.training["seconds"] = round(time.perf_counter() - self.began, 3)
 
 
-def _joined(text: Any) -> str:
-    """Return the text that a string or a list of strings is."""
-    if isinstance(text, str):
-        # A title of one line may be a text; one that names a file has been taken for its contents.
-        if len(text) < 1000 and os.path.isfile(text):
-            wrong = f"{text!r} is the name of a file, not its contents"
-            raise UsageError(say("text", wrong, cure="Read it first: Path(name).read_text(encoding='utf-8')"))
-        return text
-    parts = (
-        list(text) if isinstance(text, Sequence | np.ndarray) and not isinstance(text, bytes | bytearray) else [text]
-    )
-    for part in parts:
-        if not isinstance(part, str):
-            cure = "Decode it first: raw.decode('utf-8')" if isinstance(part, bytes | bytearray) else None
-            raise DataTypeError(
-                say("text", "it is no text", expected="str or a list of str", got=type(part).__name__, cure=cure)
-            )
-    return "".join(parts)
-
-
-def _split(ids: NDArray[np.int32], val_split: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _split(ids: NDArray[Any], val_split: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cut off the last characters for validation, if enough remain on both sides."""
     n_train = int(len(ids) * (1 - val_split))
     if val_split and (n_train < 2 or len(ids) - n_train < 2):
@@ -369,7 +359,7 @@ def _split(ids: NDArray[np.int32], val_split: float) -> tuple[NDArray[np.int32],
     return ids[:n_train], ids[n_train:]
 
 
-def _streams(ids: NDArray[np.int32], *, batch: int, steps: int) -> StreamBatches:
+def _streams(ids: NDArray[Any], *, batch: int, steps: int) -> StreamBatches:
     """Cut the text into streams; a short one gets fewer of them first, then fewer steps."""
     n_targets = len(ids) - 1
     n_streams = max(1, min(batch, n_targets // steps))

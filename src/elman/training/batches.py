@@ -82,6 +82,7 @@ class SequenceBatches:
     """
 
     unit = "sequences"
+    draws_first = True  # the order of an epoch is drawn by `iter`
 
     def __init__(
         self,

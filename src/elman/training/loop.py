@@ -14,6 +14,7 @@ from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer
+from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, Model, Observe, State
 from elman.training.run import OnNonfinite, Run, Validate
@@ -155,7 +156,7 @@ def evaluate(
     meter = Meter(metrics) if metrics else None
     loss_sum = weight_sum = 0.0
     state: State | None = None
-    for batch in batches:
+    for batch in in_time(batches):
         loss, weight, state = engine.loss_only(
             batch,
             state=None if batch.reset_state else state,

@@ -15,6 +15,7 @@ from elman.training.callbacks import Callback, overridden
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer, clip_global_norm
+from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State
 from elman.training.signals import Signals
@@ -128,7 +129,7 @@ class Run:
         norm: float | None = None
         state: State | None = None
         n_done = n_skipped = 0
-        for batch in self.batches:
+        for batch in in_time(self.batches):
             if begin_hooks:
                 for hook in begin_hooks:
                     hook(n_done, {})

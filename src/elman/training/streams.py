@@ -29,7 +29,7 @@ class StreamBatches:
     rests on a handful of tokens.
 
     Args:
-        ids: (N,) integers, N >= 2.
+        ids: (N,) integers, N >= 2; they may be mapped from disk, for only what a window needs is read.
         n_streams: from 1 to N − 1; the batch size.
         steps: window length >= 1.
         unit: what a token is called in progress reports.
@@ -45,6 +45,7 @@ class StreamBatches:
     """
 
     carries_state = True
+    draws_first = True  # nothing is random
 
     def __init__(self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters") -> None:
         check_count("n_streams", n_streams)
@@ -76,12 +77,12 @@ class StreamBatches:
         self.lengths[:longer] += 1
         self.starts = np.cumsum(self.lengths) - self.lengths
         longest = int(self.lengths[0])
-        self._bounds = [*range(0, longest, self.steps), longest]
-        if self.steps > 1 and len(self._bounds) > 2 and self._bounds[-1] - self._bounds[-2] == 1:
-            del self._bounds[-2]
+        self._n_windows = -(-longest // self.steps)
+        if self.steps > 1 and self._n_windows > 1 and longest % self.steps == 1:
+            self._n_windows -= 1
 
     def __len__(self) -> int:
-        return len(self._bounds) - 1
+        return self._n_windows
 
     def __iter__(self) -> Iterator[Batch]:
         ids, starts, n_streams = self.ids, self.starts[:, None], self.n_streams
@@ -90,7 +91,8 @@ class StreamBatches:
             if len(ids) > n_streams * self.steps
             else None
         )
-        for begin, end in zip(self._bounds[:-1], self._bounds[1:], strict=True):
+        for begin in range(0, self._n_windows * self.steps, self.steps):
+            end = begin + self.steps if begin < (self._n_windows - 1) * self.steps else int(self.lengths[0])
             even = end <= self.lengths[-1]
             if n_streams == 1:
                 values, target = ids[begin:end], ids[begin + 1 : end + 1]
