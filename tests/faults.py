@@ -149,6 +149,15 @@ class Thing:
     """Nothing that anybody knows."""
 
 
+def learned(w: World) -> elman.Sequential:
+    """Give a model that begins in a state of its own."""
+    model = model_of(
+        layers.GRU(3, return_sequences=True, initial_state="learned"), layers.Dense(7), loss="cross_entropy"
+    )
+    model.build(7, ids=True)
+    return model
+
+
 # Words that many messages share.
 FORMS = (
     "numbers (batch, steps, features), token ids (batch, steps), "
@@ -390,9 +399,24 @@ CALLS = {
     "6 summands differ": (lambda w: BinaryAdder(examples=1).fit().add([1, 2], [3]), DataError, "add: a and b differ in length, expected 2 numbers in b, got 1."),
     "6 one summand": (lambda w: BinaryAdder(examples=1).fit().add([1, 2], 3), DataError, "add: a and b differ in length, expected 2 numbers in b, got 1."),
     "17 out overlaps": (lambda w: (batch := Ragged(np.arange(8.0).reshape(4, 2), [3, 1])).reverse(out=batch.values), DataError, "Ragged.reverse: out overlaps the values. Give an array of its own."),
-    "19 a batch": (lambda w: model_of(layers.LSTM(65_536), layers.Dense(1), loss="mse").fit(np.zeros((1, 400_000, 1)), [1.0]), ResourceError, "fit: a batch of 400,000 steps needs 1048.6 GB, expected at most the … GB of this machine. Take a smaller batch_size, or cut the sequences into shorter ones."),
+    "19 a batch": (lambda w: model_of(layers.LSTM(65_536), layers.Dense(1), loss="mse").fit(np.zeros((1, 400_000, 1)), [1.0]), ResourceError, "fit: a batch of 400,000 steps needs 1048.6 GB, expected at most the … GB of this machine. Take a smaller batch_size, or give a memory_budget."),
     "19 weights": (lambda w: model_of(*(layers.LSTM(65_536, return_sequences=True) for _ in range(400))).build(F), ResourceError, "build: not enough memory, got 109,814.6 GB for 13,726,821,384,192 parameters and their gradients. Make the layers smaller."),
     "19 a text": (lambda w: tiny(hidden=65_536, batch=40, steps=10_000).fit(TEXT * 10_000), ResourceError, "fit: a batch of 400,000 steps needs 1048.9 GB, expected at most the … GB of this machine. Take a smaller batch, steps or hidden."),
+    "19 a budget that is none": (lambda w: w.new.fit(X, Y, memory_budget="lots"), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 'lots'."),
+    "19 a budget of nothing": (lambda w: w.fitted.gradients(X, Y, memory_budget=0), UsageError, "gradients: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 0."),
+    "19 a budget of a text": (lambda w: tiny(memory_budget="1 XB").fit(TEXT), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got '1 XB'."),
+    "19 a budget for less than a step": (lambda w: w.steps.fit(X, STEPS, memory_budget=1000), ResourceError, "fit: a batch of 30 steps does not fit into memory_budget, even step by step, expected at least 2,827 bytes, got 1,000. Raise it, or take a smaller batch_size."),
+    "19 a budget and both directions": (lambda w: model_of(layers.Bidirectional(layers.GRU(3)), layers.Dense(K), loss="cross_entropy").fit(X, Y, memory_budget="2kB"), UsageError, "fit, memory_budget: Bidirectional 'bidirectional' (Bidirectional(GRU)) needs whole sequences, so no state can be carried through it, expected layers that look back only. Give whole sequences at once, or take a model of layers that look back only."),
+    "19 a budget and ctc": (lambda w: w.ctc.train_on_batch(X, LABELS, memory_budget="2kB"), UsageError, "train_on_batch, memory_budget: loss 'ctc' needs whole sequences, and a batch does not fit as it is. Raise it, or take a smaller batch_size."),
+    "19 a budget and a generator": (lambda w: model_of(layers.GRU(3, dropout=0.5), layers.Dense(K), loss="cross_entropy").train_on_batch(X, Y, memory_budget="4kB", rng=np.random.Generator(np.random.SFC64(0))), UsageError, "rng: this generator cannot draw for one segment of a batch after the other, expected PCG64 or PCG64DXSM, got SFC64. Take numpy.random.default_rng(seed)."),
+    "a truncate of nothing": (lambda w: w.steps.fit(X, STEPS, truncate=0), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got 0."),
+    "a truncate the wrong way round": (lambda w: w.steps.fit(X, STEPS, truncate=(5, 3)), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got (5, 3)."),
+    "a truncate of three": (lambda w: w.steps.fit(X, STEPS, truncate=(1, 2, 3)), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got (1, 2, 3)."),
+    "truncate and attention": (lambda w: model_of(layers.AttentionPooling(), layers.Dense(K), loss="cross_entropy").fit(X, Y, truncate=2), UsageError, "fit, truncate: AttentionPooling 'attention_pooling' (AttentionPooling) needs whole sequences, so no state can be carried through it, expected layers that look back only. Give whole sequences at once, or take a model of layers that look back only."),
+    "truncate and ctc": (lambda w: w.ctc.fit(X, LABELS, truncate=2), UsageError, "fit, truncate: loss 'ctc' needs whole sequences. Leave truncate out."),
+    "documents that are no places": (lambda w: StreamBatches(IDS[0], n_streams=1, steps=2, documents=[0, 5]), DataError, "StreamBatches: documents are no places of ids, expected (documents,) increasing integers from 0 to 4, got [0, 5]."),
+    "documents in no order": (lambda w: StreamBatches(IDS[0], n_streams=1, steps=2, documents=[2, 1]), DataError, "StreamBatches: documents are no places of ids, expected (documents,) increasing integers from 0 to 4, got [2, 1]."),
+    "documents and a learned state": (lambda w: learned(w).fit_batches(StreamBatches(IDS[0], n_streams=1, steps=2, documents=[0, 2])), UsageError, "fit: GRU 'gru' has a learned initial state, and documents begin in the middle of windows. Take initial_state='zeros', or SequenceBatches with one sequence per document."),
     "39 train_on_batch": (lambda w: spoilt(w).train_on_batch(X, Y), DivergedError, "train_on_batch: the loss is nan, the gradient norm nan, expected finite numbers. No step was taken. Lower the learning rate of the steps before, or compile with clip=1.0."),
     "42 no callback": (lambda w: w.new.fit(X, Y, callbacks=[print]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <built-in function print>."),
     "42 a class for a callback": (lambda w: w.new.fit(X, Y, callbacks=[callbacks.EarlyStopping]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <class 'elman.training.callbacks.stopping.EarlyStopping'>. Write EarlyStopping()."),

@@ -131,3 +131,13 @@ def test_a_language_model_takes_it(tmp_path: Path) -> None:
     assert elman.load(tmp_path / "m.elman").model_.precision == "bfloat16"
     with pytest.raises(UsageError, match=r"precision is not accepted.*'bfloat16'"):
         elman.LanguageModel(precision="int4", **options).fit("to be or not to be")
+
+
+@pytest.mark.parametrize("precision", [None, "bfloat16"])
+def test_a_stream_gives_what_predict_gives(precision: str | None, rng: np.random.Generator) -> None:
+    model = elman.Sequential([layers.GRU(40, return_sequences=True), layers.Dense(3)], precision=precision)
+    model.build(5, rng=0)
+    x = rng.standard_normal((2, 9, 5)).astype(np.float32)
+    stream = model.stream(batch=2)
+    steps = np.stack([np.array(stream.step(x[:, t])) for t in range(9)], axis=1)
+    np.testing.assert_array_equal(steps, model.predict(x))

@@ -18,7 +18,7 @@ from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform, orthogonal
 from elman.ops import kernels, recurrence
 from elman.ops.kernels import Kernel
-from elman.ops.noise import QUIET, Noise, coins, keep_mask
+from elman.ops.noise import QUIET, Noise, keep_mask, step_coins
 from elman.ops.recurrence import RecurrenceTape
 from elman.ops.steps import Stepper
 from elman.ragged import Ragged
@@ -250,7 +250,7 @@ class Recurrent(Layer):
             drawn["h_mask"] = keep_mask(rng, self.recurrent_dropout, (len(x), sizes[0]), dtype)
         for name, rate, size in zip(("zone_h", "zone_c"), rates, sizes, strict=False):
             if rate:
-                drawn[name] = coins(rng, rate, (x.n_steps, size)).astype(dtype)
+                drawn[name] = step_coins(rng, rate, x, size).astype(dtype)
         if self.weight_drop:
             drawn["weight_mask"] = keep_mask(rng, self.weight_drop, self.weights["weight_hh"].shape, dtype)
         return Noise(**drawn) if drawn else QUIET

@@ -16,6 +16,7 @@ from elman import files
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import LAYERS, Dense, Embedding, Recurrent
 from elman.model import Sequential
+from elman.model.budget import read_bytes
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
@@ -79,6 +80,8 @@ class LanguageModel(Task):
         clip: greatest joint norm of the gradients; 0 leaves them alone.
         val_split: the share of the text, at its end, that is kept for validation.
         precision: what matrix products are made in, float32 or bfloat16: faster where the processor multiplies it.
+        memory_budget: greatest memory of a step of training beside text and weights, such as 1GiB; many steps are run
+            in segments then, with the same gradients and about a third more time.
         random_state: seed of the first weights.
         verbose: 0 is silent, 1 or "auto" shows progress, 2 prints a line per epoch.
 
@@ -115,6 +118,7 @@ class LanguageModel(Task):
         clip: float | None = 5.0,
         val_split: float = 0.1,
         precision: str = "float32",
+        memory_budget: str | None = None,
         random_state: int | None = None,
         verbose: str | int = "auto",
     ) -> None:
@@ -129,6 +133,7 @@ class LanguageModel(Task):
         self.clip = clip
         self.val_split = val_split
         self.precision = precision
+        self.memory_budget = memory_budget
         self.random_state = random_state
         self.verbose = verbose
 
@@ -160,15 +165,18 @@ class LanguageModel(Task):
         model = self._new_model(vocabulary.to_dict())
         train, validation = _split(ids, params.val_split)
         batches = _streams(train, batch=params.batch, steps=params.steps)
-        check_memory(
-            model.layers,
-            input_size=vocabulary.size,
-            lengths=np.full(batches.n_streams, batches.steps),
-            batch_size=batches.n_streams,
-            itemsize=model.dtype.itemsize,
-            quiet=self.verbose == 0,
-            cure="Take a smaller batch, steps or hidden",
-        )
+        if self.memory_budget is None:
+            check_memory(
+                model.layers,
+                input_size=vocabulary.size,
+                lengths=np.full(batches.n_streams, batches.steps),
+                batch_size=batches.n_streams,
+                itemsize=model.dtype.itemsize,
+                quiet=self.verbose == 0,
+                cure="Take a smaller batch, steps or hidden",
+            )
+        else:
+            read_bytes(self.memory_budget)  # refused before anything is changed
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
@@ -186,6 +194,7 @@ class LanguageModel(Task):
             epochs=params.epochs,
             callbacks=[_Figures(self.training_), *callbacks],
             validation=validate,
+            memory_budget=self.memory_budget,
             verbose=self.verbose,
             history=self.history_,
         )
