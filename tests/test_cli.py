@@ -566,7 +566,8 @@ def test_an_interrupted_demo_says_what_it_saved(until, told, tmp_path):
     try:
         while until not in (line := process.stdout.readline()):
             assert line, process.stderr.read()
-        time.sleep(1.0 if "losses" in until else 0)  # until it trains
+        while "losses" in until and "epoch" not in (line := process.stderr.readline()):
+            assert line  # what training says of itself is yet to come, and with it a first step
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:
