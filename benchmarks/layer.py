@@ -13,6 +13,8 @@ from benchmarks.peers.roll import Roll
 from benchmarks.timing import Contestant
 from elman.ragged import Ragged
 
+#: From so many units on products are most of the time, and those in bfloat16 are timed as well.
+BFLOAT16_UNITS = 128
 #: The reference walks time in Python; beyond so many operations a call would take seconds.
 NUMPY_FLOPS = 3e9
 
@@ -54,6 +56,10 @@ class Layer:
             self.contestants[what] = {name: side.passes[what] for name, side in taking.items()}
         if point.ragged:
             self._add_equal(problem)
+        elif dtype == "float32" and point.hidden >= BFLOAT16_UNITS:
+            side = ours.elman(problem, precision="bfloat16")
+            for what in PASSES:
+                self.contestants[what]["elman, bfloat16"] = side.passes[what]
 
     def _add_equal(self, problem: Problem) -> None:
         """Add us on as many steps in sequences of one length: raggedness shall cost nothing."""

@@ -1,6 +1,7 @@
 """One step at a time, the state carried: what a live service does."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from elman.ops import reference
 from elman.ragged import Ragged
 
 CHECKED_STEPS = 4
+#: Weights in fewer bytes, beside the same model; what rounding may do to an output, whose largest is about 1.
+ROUNDED = {"int8": 0.05, "bfloat16": 0.05}
 
 
 class Stream(Protocol):
@@ -26,18 +29,19 @@ class Stream(Protocol):
         """Take x (B, I) in, give y (B, H) out."""
 
 
-def elman_stream(problem: Problem) -> Stream:
+def elman_stream(problem: Problem, storage: str | None = None) -> Stream:
     """Give our door to streaming.
 
     Args:
         problem: of which the weights and sizes are taken.
+        storage: of the weights, such as "int8"; None for the problem's type.
     """
     layer = LAYERS[problem.cell](problem.point.hidden)
     layer.name = "layer"
     model = elman.Sequential([layer], dtype=problem.dtype)
     model.build(problem.point.input_size)
     model.set_weights(problem.named(problem.directions))
-    return model.stream(problem.point.batch)
+    return (model if storage is None else model.quantize(storage)).stream(problem.point.batch)
 
 
 class NumpyStream:
@@ -61,6 +65,8 @@ class NumpyStream:
 def streams(roll: Roll, dtype: str) -> tuple[dict[str, Callable[[Problem], Stream]], dict[str, str]]:
     """Give what opens a stream of everybody, and why others are left out."""
     found: dict[str, Callable[[Problem], Stream]] = {"elman": elman_stream}
+    if dtype == "float32":
+        found |= {f"elman, {storage}": partial(elman_stream, storage=storage) for storage in ROUNDED}
     left_out = dict(roll.absent)
     if "torch" in roll.present:
         from benchmarks.peers import torch_side
@@ -95,8 +101,9 @@ def contestants(
     found: dict[str, Contestant] = {}
     for name, make in makers.items():
         stream = make(problem)
+        tolerance = ROUNDED.get(name.removeprefix("elman, "), TOLERANCES[dtype])
         for number, (x, y) in enumerate(zip(inputs, expected, strict=True), start=1):
-            check(f"{cell} stream, step {number}, {name} beside numpy", stream.step(x), y, TOLERANCES[dtype])
+            check(f"{cell} stream, step {number}, {name} beside numpy", stream.step(x), y, tolerance)
         found[name] = Local(_one_step(stream, inputs[0]))
     return found, left_out
 

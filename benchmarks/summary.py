@@ -8,6 +8,7 @@ from benchmarks.results import Ceiling, Report, Row
 
 OURS = "elman"
 PEERS = ("torch", "torch packed", "onnxruntime", "jax", "keras", "numpy")
+FORMATS = ("int8", "bfloat16")
 TIMED = ("forward", "forward+backward", "ragged forward", "ragged forward+backward", "training", "streaming")
 
 
@@ -104,6 +105,17 @@ def points(report: Report, measure: str) -> Table:
     return Table(f"{measure}: elman's time, and how many times as long the others take", columns, rows, 5)
 
 
+def formats(report: Report) -> Table:
+    """List where elman was timed with weights or products in fewer bytes, and how many times as fast that was."""
+    rows = []
+    for row in report.rows:
+        gains = [None if (share := row.times_elman.get(f"{OURS}, {kind}")) is None else 1 / share for kind in FORMATS]
+        if any(gain is not None for gain in gains):
+            rows.append([*_name(row)[:3], str(row.threads), _sizes(row), _time(row), *map(_times, gains)])
+    columns = ("measure", "point", "cell", "threads", "B T I H", "float32", *(f"{kind} is faster" for kind in FORMATS))
+    return Table("elman in fewer bytes", columns, rows, 5)
+
+
 def memory(report: Report) -> Table:
     """List by how much resident memory grows in training."""
     rows = []
@@ -136,7 +148,7 @@ def ceilings(report: Report) -> Table:
 def tables(report: Report) -> list[Table]:
     """Give all tables that have rows, the most important first."""
     found = [means(report), behind(report), *(points(report, measure) for measure in TIMED)]
-    return [table for table in [*found, memory(report), ceilings(report)] if table.rows]
+    return [table for table in [*found, formats(report), memory(report), ceilings(report)] if table.rows]
 
 
 NAME = ("measure", "point", "cell", "dtype", "threads")

@@ -284,6 +284,9 @@ def test_shares_of_the_limits():
     assert summary.of_roof(each) == pytest.approx(0.8)
     ragged = row("ragged", "rnn", {"elman": 11.0, "elman, equal lengths": 10.0})
     assert summary.per_step_over_equal(ragged) == pytest.approx(1.1)
+    rounded = row("mid", "rnn", {"elman": 10.0, "elman, bfloat16": 4.0, "torch": 20.0})
+    (line,) = summary.formats(a_report(ragged, rounded)).rows
+    assert line[-2:] == ["", "2.50×"]
 
 
 def test_a_report_is_read_as_it_was_written_and_refused_if_it_does_not_fit(tmp_path):

@@ -22,7 +22,7 @@ LAYERS: dict[str, Callable[..., layers.Layer]] = {
 }
 
 
-def elman(problem: Problem, *, x: Ragged | None = None, dy: Ragged | None = None) -> Side:
+def elman(problem: Problem, *, x: Ragged | None = None, dy: Ragged | None = None, precision: str | None = None) -> Side:
     """Build our side.
 
     On the way back the weights count as changed since the last call, as they are in training: packing them again is
@@ -32,11 +32,13 @@ def elman(problem: Problem, *, x: Ragged | None = None, dy: Ragged | None = None
         problem: weights and sizes.
         x: other input than the problem's.
         dy: other gradient of the outputs.
+        precision: of the products, as a model takes it; None for the problem's type.
     """
     x, dy = problem.x if x is None else x, problem.dy if dy is None else dy
     layer = LAYERS[problem.cell](problem.point.hidden, return_sequences=True)
     layer.name = "layer"
-    parameters = Parameters.build([layer], problem.point.input_size, dtype=problem.dtype, rng=None)
+    size = problem.point.input_size
+    parameters = Parameters.build([layer], size, dtype=problem.dtype, rng=None, precision=precision)
     parameters.set(problem.named(problem.directions))
     grads, workspace = parameters.grads_of(layer), Workspace()
 

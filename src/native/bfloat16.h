@@ -62,6 +62,7 @@ ELMAN_INLINE void store_rounded(uint16_t* to, Vec<float> x) {
 struct PairProducts {
     typedef float Number;
     typedef uint32_t Cell;
+    typedef uint32_t LeftCell;
     static ELMAN_INLINE Pairs weights(const uint32_t* p) { return (Pairs)_mm512_loadu_si512(p); }
     static ELMAN_INLINE Pairs left(uint32_t x) { return (Pairs)_mm512_set1_epi32(static_cast<int>(x)); }
     static ELMAN_INLINE Vec<float> add(Pairs x, Pairs w, Vec<float> sum) {
@@ -72,6 +73,7 @@ struct PairProducts {
 struct PairProducts {
     typedef float Number;
     typedef uint32_t Cell;
+    typedef uint32_t LeftCell;
     struct Wide {
         Vec<float> first, second;
     };
@@ -198,7 +200,7 @@ struct Bfloat16 {
     }
 
     static constexpr Format<float> format() {
-        return {"bfloat16", 2, pack_columns, pack_rows, times, pack_right, pack_left, add};
+        return {"bfloat16", 2, 0, pack_columns, pack_rows, times, pack_right, pack_left, add};
     }
 };
 

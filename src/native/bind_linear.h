@@ -35,6 +35,7 @@ class Linear {
     // dz: room for dy through the activation; dy itself is used where there is none.
     void backward(uint64_t tick, int activation, In<T> dy, In<T> x, In<T> y, Maybe<Out<T>> dz, Maybe<Out<T>> dx,
                   Out<T> d_weight, Out<T> d_bias) {
+        require(has_way_back(format_), "weights in this format have no way back");
         LinearViews<T> v = views(tick, activation, x);
         v.dy = address(dy, "dy", {v.rows, outputs_});
         v.y = const_cast<T*>(address(y, "y", {v.rows, outputs_}));
@@ -72,7 +73,8 @@ class Linear {
         };
         const auto deep = [this](long k) { return static_cast<size_t>(cells(format_, k)); };
         T* const packed = packed_.template of<T>(deep(inputs_) * padded(outputs_));
-        T* const packed_back = packed_back_.template of<T>(deep(outputs_) * padded(inputs_));
+        T* const packed_back =
+            has_way_back(format_) ? packed_back_.template of<T>(deep(outputs_) * padded(inputs_)) : nullptr;
         T* const bias = padded_bias_.template of<T>(padded(outputs_));
         if (!made_ || tick != tick_) {
             kernel.linear_pack(v, weight_.data(), bias_.data(), packed, packed_back, bias);

@@ -88,6 +88,7 @@ class Recurrence {
                   Maybe<In<T>> dh_last, Maybe<In<T>> dc_last, Out<T> da, Maybe<Out<T>> dx, Maybe<Out<T>> dh0,
                   Maybe<Out<T>> dc0, Maybe<Out<T>> dh, Out<T> d_weight_ih, Out<T> d_weight_hh,
                   Maybe<Out<T>> d_weight_hr, Maybe<Out<T>> d_bias, std::vector<Out<T>> d_extras) {
+        require(has_way_back(format_), "weights in this format have no way back");
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const Noise held = noise(v, masks);

@@ -12,6 +12,7 @@ namespace elman {
 #define ELMAN_FORMATS(isa)               \
     namespace isa {                      \
     extern const Format<float> bfloat16; \
+    extern const Format<float> int8;     \
     }
 ELMAN_KERNELS(baseline)
 ELMAN_FORMATS(baseline)
@@ -33,6 +34,7 @@ struct Choice {
     const Kernels<float>* single;
     const Kernels<double>* twofold;
     const Format<float>* bfloat16;
+    const Format<float>* int8;
 };
 
 #if ELMAN_HAVE_X86
@@ -44,13 +46,15 @@ bool has_avx512() {
 
 const Choice choices[] = {
 #if ELMAN_HAVE_X86
-    {"avx512bf16", [] { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }, &avx512::kernels_float,
-     &avx512::kernels_double, &avx512bf16::bfloat16},
-    {"avx512", has_avx512, &avx512::kernels_float, &avx512::kernels_double, &avx512::bfloat16},
+    {"avx512bf16",
+     [] { return has_avx512() && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni"); },
+     &avx512::kernels_float, &avx512::kernels_double, &avx512bf16::bfloat16, &avx512bf16::int8},
+    {"avx512", has_avx512, &avx512::kernels_float, &avx512::kernels_double, &avx512::bfloat16, &avx512::int8},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, &avx2::kernels_float,
-     &avx2::kernels_double, &avx2::bfloat16},
+     &avx2::kernels_double, &avx2::bfloat16, &avx2::int8},
 #endif
-    {"baseline", [] { return true; }, &baseline::kernels_float, &baseline::kernels_double, &baseline::bfloat16},
+    {"baseline", [] { return true; }, &baseline::kernels_float, &baseline::kernels_double, &baseline::bfloat16,
+     &baseline::int8},
 };
 
 const Choice* chosen = nullptr;
@@ -87,7 +91,7 @@ const char* isa() {
 }
 
 const Format<float>* format(const char* name) {
-    const Format<float>* const all[] = {chosen->bfloat16};
+    const Format<float>* const all[] = {chosen->bfloat16, chosen->int8};
     for (const Format<float>* known : all)
         if (std::strcmp(name, known->name) == 0) return known;
     return nullptr;

@@ -15,8 +15,9 @@ enum Left { kRows, kPanel };
 // they are; formats bring their own (bfloat16.h).
 template <class T>
 struct Plain {
-    typedef T Number;  // of the sums
-    typedef T Cell;
+    typedef T Number;    // of the sums
+    typedef T Cell;      // of the weights
+    typedef T LeftCell;  // of the left operand
     static ELMAN_INLINE Vec<T> weights(const T* p) { return load(p); }
     static ELMAN_INLINE Vec<T> left(T x) { return splat(x); }
     static ELMAN_INLINE Vec<T> add(Vec<T> x, Vec<T> w, Vec<T> sum) { return fma(x, w, sum); }
@@ -25,10 +26,10 @@ struct Plain {
 // c[m][0 .. NV vectors) = init[m] + sum over k of a[m][k] * b[k][...], one fma chain per element in the order of k: the
 // bits of a row do not depend on which rows share its tile. k counts cells.
 template <class M, int MR, int NV, Left L>
-void tile(const typename M::Cell* const* a, long k_len, const typename M::Cell* b,
+void tile(const typename M::LeftCell* const* a, long k_len, const typename M::Cell* b,
           const typename M::Number* const* init, typename M::Number* const* c, long column, long last) {
     typedef typename M::Number T;
-    typedef typename M::Cell Cell;
+    typedef typename M::LeftCell Cell;
     constexpr long lanes = Lanes<T>::count;
     Vec<T> acc[MR][NV];
     ELMAN_UNROLL for (int m = 0; m < MR; ++m) {
@@ -64,7 +65,7 @@ void tile(const typename M::Cell* const* a, long k_len, const typename M::Cell* 
 }
 
 template <class M, Left L, int MR>
-ELMAN_INLINE void run_tile(int nv, const typename M::Cell* const* a, long k_len, const typename M::Cell* b,
+ELMAN_INLINE void run_tile(int nv, const typename M::LeftCell* const* a, long k_len, const typename M::Cell* b,
                            const typename M::Number* const* init, typename M::Number* const* c, long column,
                            long last) {
     switch (nv) {
@@ -80,7 +81,7 @@ ELMAN_INLINE void run_tile(int nv, const typename M::Cell* const* a, long k_len,
 }
 
 template <class M, Left L>
-ELMAN_INLINE void run_tile(int mr, int nv, const typename M::Cell* const* a, long k_len, const typename M::Cell* b,
+ELMAN_INLINE void run_tile(int mr, int nv, const typename M::LeftCell* const* a, long k_len, const typename M::Cell* b,
                            const typename M::Number* const* init, typename M::Number* const* c, long column,
                            long last) {
     switch (mr) {
@@ -105,7 +106,7 @@ ELMAN_INLINE void run_tile(int mr, int nv, const typename M::Cell* const* a, lon
 
 // Tiles over n rows, as even as they come (16 rows: 6 + 5 + 5), for one column block and one stretch of k.
 template <class M>
-ELMAN_INLINE void tile_rows(long n, const typename M::Cell* const* a, long k_len, const typename M::Cell* b,
+ELMAN_INLINE void tile_rows(long n, const typename M::LeftCell* const* a, long k_len, const typename M::Cell* b,
                             const typename M::Number* const* init, typename M::Number* const* c, long column, int nv,
                             long last) {
     long left = n, tiles = (n + kTileRows - 1) / kTileRows;
@@ -127,11 +128,11 @@ constexpr long kChunkRows = 96;
 // fewer where c has no room for the padding. init: a row to start from for each, or null for zero.
 // The chain over k, counted in cells, is the same for every n.
 template <class M>
-void rows_times(long n, const typename M::Cell* const* a, Segments k, const Packed<typename M::Number>& w,
+void rows_times(long n, const typename M::LeftCell* const* a, Segments k, const Packed<typename M::Number>& w,
                 const typename M::Number* const* init, typename M::Number* const* c, Columns range) {
     typedef typename M::Number T;
     constexpr long lanes = Lanes<T>::count;
-    const typename M::Cell* at[kMaxRows];
+    const typename M::LeftCell* at[kMaxRows];
     const long columns = range.end;
     for (long column = range.first; column < columns; column += block_width<T>()) {
         const long wide = columns - column < block_width<T>() ? columns - column : block_width<T>();

@@ -82,7 +82,7 @@ struct Linear {
         const Packed<T> forward{packed, v.input_size, round_up<T>(v.output_size), v.format};
         const Packed<T> back{packed_back, v.output_size, round_up<T>(v.input_size), v.format};
         pack_rows_as_columns(forward, 0, weight, v.output_size, v.input_size, v.input_size);
-        pack_rows(back, 0, weight, v.output_size, v.input_size, v.input_size);
+        if (packed_back) pack_rows(back, 0, weight, v.output_size, v.input_size, v.input_size);
         memcpy(padded_bias, bias, sizeof(T) * static_cast<size_t>(v.output_size));
     }
 

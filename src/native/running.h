@@ -49,6 +49,12 @@ const Format<T>* format_of(const std::string& name) {
     throw nb::value_error(("native core: no format '" + name + "' for these weights").c_str());
 }
 
+// Whether gradients can be taken through weights in this format.
+template <class T>
+bool has_way_back(const Format<T>* format) {
+    return !format || format->pack_rows;
+}
+
 // Lets other Python threads run, unless the work is shorter than the handover.
 class Unlocked {
   public:

@@ -36,6 +36,10 @@ struct Bits<float> {
     typedef int32_t Int;
 };
 template <>
+struct Bits<int32_t> {
+    typedef int32_t Int;
+};
+template <>
 struct Bits<double> {
     typedef int64_t Int;
 };

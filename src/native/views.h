@@ -63,13 +63,14 @@ struct Packed {
 };
 
 // Weights that are held in fewer bits than T, and the products with them. A cell, the room of one T, holds `per_cell`
-// numbers that follow each other in k. One table for each format and instruction set (formats.cpp); what knows no
-// format works on T. The left operand is brought into the format's form first, in scratch, kLeftRows rows at a time.
+// numbers that follow each other in k; `heads` cells of each column come before those, such as a scale. One table for
+// each format and instruction set (formats.cpp); what knows no format works on T. The left operand is brought into the
+// format's form first, in scratch, kLeftRows rows at a time.
 template <class T>
 struct Format {
     const char* name;
-    long per_cell;
-    // As pack_rows_as_columns and pack_rows in packing.h.
+    long per_cell, heads;
+    // pack_rows is null where weights have no way back. As pack_rows_as_columns and pack_rows in packing.h.
     void (*pack_columns)(const Packed<T>&, long at, const T* source, long n, long k, long stride);
     void (*pack_rows)(const Packed<T>&, long k_at, const T* source, long k, long n, long stride);
     // As rows_times in gemm.h, for any n. left: room for kLeftRows * cells(format, k) T.
@@ -86,7 +87,7 @@ constexpr long kLeftRows = 96;
 // The room that k numbers take in one column of the weights, or in one row of the left operand.
 template <class T>
 constexpr long cells(const Format<T>* format, long k) {
-    return format ? (k + format->per_cell - 1) / format->per_cell : k;
+    return format ? format->heads + (k + format->per_cell - 1) / format->per_cell : k;
 }
 
 template <class T>

@@ -151,6 +151,10 @@ class Layer:
         """
         raise NotImplementedError
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name the matrices that rows are multiplied with or taken from: what `quantize` stores in fewer bytes."""
+        return ()
+
     def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
         """Draw first values for every parameter, float64.
 

@@ -72,6 +72,10 @@ class Dense(Layer):
         """Draw first values: Glorot uniform for the weight, zeros for the bias."""
         return {"weight": glorot_uniform(rng, self.units, input_size), "bias": np.zeros(self.units)}
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name W."""
+        return ("weight",)
+
     def output_size(self, input_size: int) -> int:
         """Give the number of outputs."""
         return self.units

@@ -77,6 +77,10 @@ class Embedding(Layer):
         """Draw first values from a normal distribution with standard deviation 1."""
         return {"weight": rng.normal(0.0, _STD, (self.vocab_size, self.units))}
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name the table; a row has its own scale there."""
+        return ("weight",)
+
     def output_size(self, input_size: int) -> int:
         """Give the numbers per id."""
         return self.units

@@ -177,6 +177,11 @@ class Recurrent(Layer):
         """Say which kernel runs the cell; see `Layer.runs_on`."""
         return kernels.of_recurrence(self.cell, dtype)
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name W, R and a projection."""
+        names = self.cell.param_shapes(1, self.units)
+        return tuple(name for name in ("weight_ih", "weight_hh", "weight_hr") if name in names)
+
     def output_size(self, input_size: int) -> int:
         """Give the width of h."""
         return self.state_sizes()[0]

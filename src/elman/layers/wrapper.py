@@ -105,6 +105,10 @@ class Wrapper(Layer):
         for part, layer in self.parts.items():
             layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.precision))
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name those of all parts."""
+        return tuple(f"{part}.{name}" for part, layer in self.parts.items() for name in layer.product_weights())
+
     def state_sizes(self) -> tuple[int, ...]:
         """Give the width of every part of the state, part after part."""
         return tuple(size for layer in self.parts.values() for size in layer.state_sizes())

@@ -71,7 +71,7 @@ class Explanation:
         title: of the model.
         layers: one entry per layer, and per part of layers that hold others.
         dtype: of parameters and arithmetic.
-        precision: what matrix products are made in: the dtype's name, or fewer bits.
+        precision: what matrix products are made in: the dtype's name, "bfloat16", or "int8" for such weights.
         instruction_set: of the native core, or None without it.
         threads: that the native core may use.
         batch_size: sequences of the batch.

@@ -19,6 +19,8 @@ from elman.model.config import check_config, layer_configs, layers_from_configs,
 from elman.model.explain import Explanation, explain
 from elman.model.naming import check_named
 from elman.model.precision import checked_dtype, checked_precision
+from elman.model.quantization import Quantization
+from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -29,7 +31,7 @@ from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
 from elman.training.optimizers import OPTIMIZERS, Optimizer
-from elman.training.parameters import Parameters, parameter_shapes
+from elman.training.parameters import Parameters, no_gradients, parameter_shapes
 from elman.training.seeds import Seed, spawn
 
 __all__ = ["Foundation"]
@@ -38,6 +40,9 @@ Array = NDArray[Any]
 
 # Of one optimizer: years of training, and whole in the float64 that schedules compute with.
 _MOST_STEPS = 2**53
+
+# What a copy takes over as it is.
+_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "quantization")
 
 
 class Foundation:
@@ -78,6 +83,7 @@ class Foundation:
         self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
         self.loss: Loss | None = None
+        self.quantization: Quantization | None = None
         self._parameters: Parameters | None = None
         self._engine: Engine | None = None
         self._draws: np.random.Generator | None = None
@@ -158,6 +164,7 @@ class Foundation:
             input_size=self.input_size or first.vocab_size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            quantization=self.quantization,
         )
         Console(highlight=False).print(table)
 
@@ -214,7 +221,7 @@ class Foundation:
             input_size=size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
-            precision=self.precision,
+            precision=self.precision if self.quantization is None else self.quantization.weights,
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
@@ -235,7 +242,7 @@ class Foundation:
         return list(self.named_weights().values())
 
     def set_weights(self, weights: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> None:
-        """Replace all parameters, or none if one does not fit.
+        """Replace all parameters, or none if one does not fit; those of a quantized model are rounded.
 
         Args:
             weights: as `get_weights` or `named_weights` gives them.
@@ -350,12 +357,14 @@ class Foundation:
             SaveError: if it cannot be written; what stood there before is untouched.
         """
         self.check_savable("save")
-        tensors: dict[str, Any] = dict(self.parameters.named())
-        if self.history is not None:
-            tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
+        held = stored(self)
+        history = {} if self.history is None else self.history.tensors()
+        tensors = held.tensors | {f"history.{name}": column for name, column in history.items()}
         training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
-        meta = files.Meta(version=__version__, task="model", config=self.config(), training=training)
-        files.save(path, tensors, meta)
+        meta = files.Meta(
+            version=__version__, task="model", config=self.config(), training=training, quantized=held.quantized
+        )
+        files.save(path, tensors, meta, halved=held.halved)
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -370,7 +379,7 @@ class Foundation:
         """
         try:
             model = cls.from_config(header.meta.config)
-            shapes = model.weight_shapes()
+            model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
         steps = (header.meta.training or {}).get("steps", 0)
@@ -379,10 +388,25 @@ class Foundation:
             raise files.not_accepted(header, "training", why)
         if model.optimizer is not None:
             model.optimizer.resume(steps)
-        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
+        model.take_weights(header, allow_nonfinite=allow_nonfinite)
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
         return model
+
+    def take_weights(self, header: files.Header, *, allow_nonfinite: bool = False) -> None:
+        """Take the weights of an open file, and how they are stored; the model must not be built.
+
+        Args:
+            header: from `files.open_model`.
+            allow_nonfinite: accept weights that are NaN or infinite.
+
+        Raises:
+            ModelFileError: if they do not fit.
+        """
+        self.quantization = read_quantization(header)
+        if self.quantization is not None and self.dtype != np.float32:
+            raise files.not_accepted(header, "config", f"quantized weights are not {self.dtype}")
+        self.load_weights(read_weights(header, self, allow_nonfinite=allow_nonfinite))
 
     def check_savable(self, where: str) -> None:
         """Refuse losses, metrics, optimizers, schedules and layers of your own that no file can name.
@@ -401,10 +425,7 @@ class Foundation:
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
         return {
             "layers": tuple(twins[id(layer)] for layer in self.layers),
-            **{
-                name: getattr(self, name)
-                for name in ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip")
-            },
+            **{name: getattr(self, name) for name in _OWN},
             **own,
             "weights": self.named_weights() if self.built else None,
         }
@@ -438,8 +459,9 @@ class Foundation:
                 cure = "Make a new layer: layers.from_config(layer.config())"
                 raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
         check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
+        storage = None if self.quantization is None else self.quantization.weights
         self._parameters = Parameters.build(
-            self.layers, input_size, dtype=self.dtype, rng=rng, precision=self._products()
+            self.layers, input_size, dtype=self.dtype, rng=rng, precision=self._products(), storage=storage
         )
         self.input_size, self.ids = input_size, ids
         self._connect()
@@ -452,6 +474,10 @@ class Foundation:
         if self.optimizer is None:
             raise UsageError(say(where, "the model is not compiled", cure="Call model.compile(optimizer, loss) first"))
         return self.optimizer
+
+    def _check_not_rounded(self, where: str) -> None:
+        if self.quantization is not None:
+            raise no_gradients(where, self.quantization.weights)
 
     def _engine_for(self, where: str) -> Engine:
         if self._engine is None:

@@ -15,7 +15,7 @@ from elman.layers import check_carry, check_stack
 from elman.model.budget import Budget, MemoryBudget
 from elman.model.data import Data, DataOptions, checked_state, read_data, split
 from elman.model.memory import check_memory
-from elman.model.prediction import Prediction
+from elman.model.quantizing import Quantizing
 from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import Batch
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 State = loop.State
 
 
-class Sequential(Prediction):
+class Sequential(Quantizing):
     """A stack of layers that can be trained, asked, looked at and saved.
 
     Sequences may have any lengths: x is (batch, steps, features) numbers, (batch, steps) token ids, a
@@ -139,6 +139,7 @@ class Sequential(Prediction):
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
+        self._check_not_rounded("fit")
         optimizer = self._compiled("fit")
         course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
         check_on_nonfinite(on_nonfinite, optimizer, course.callbacks or ())
@@ -232,6 +233,7 @@ class Sequential(Prediction):
         Raises:
             UsageError, DivergedError, Interrupted: as in `fit`.
         """
+        self._check_not_rounded("fit")
         self._compiled("fit")
         self._engine_for("fit")
         for given in (batches,) if validation is None else (batches, validation):
@@ -309,6 +311,7 @@ class Sequential(Prediction):
         Raises:
             DivergedError: if loss or gradient norm is not finite; no step is taken.
         """
+        self._check_not_rounded("train_on_batch")
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
         self._check_trainable(data)
@@ -360,6 +363,7 @@ class Sequential(Prediction):
             NotFittedError: if the model is not built.
             DataError: if the data does not fit.
         """
+        self._check_not_rounded("gradients")
         self._compiled("gradients")
         engine = self._engine_within(memory_budget, "gradients")
         data = read_data(self, x, y, where="gradients", **options)

@@ -94,10 +94,12 @@ def note_on(precision: str) -> str | None:
         >>> note_on("float32") is None
         True
     """
-    if precision != "bfloat16":
+    if precision not in ("bfloat16", "int8"):
         return None
     if native is None:
-        return "bfloat16: the native core is not installed, so products are made in float32"
+        return f"{precision}: the native core is not installed, so products are made in float32"
+    if precision == "int8":
+        return None
     if native.isa() != "avx512bf16":
         return f"bfloat16: {native.isa()} has no products of it; numbers are widened first, which is no faster"
     return None

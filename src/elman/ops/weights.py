@@ -35,7 +35,8 @@ class Weights(dict[str, NDArray[Any]]):
     Args:
         mapping: name -> array; arrays are kept, not copied.
         clock: the model's clock; a new one if None.
-        precision: what products with these weights are made in, one of `PRECISIONS`; None for the arrays' own dtype.
+        precision: what products with these weights are made in, one of `PRECISIONS`, or "int8" for weights that are
+            not trained; None for the arrays' own dtype.
     """
 
     __slots__ = ("__weakref__", "clock", "precision")

@@ -99,6 +99,7 @@ class LanguageModel(Task):
 
     task: ClassVar[str] = "language_model"
     Params = LanguageModelParams
+    _figures = ("perplexity",)
 
     vocabulary_: Vocabulary
 
@@ -214,19 +215,26 @@ class LanguageModel(Task):
             NotFittedError: before `fit`.
         """
         self._check_fitted("score")
-        corpus = as_corpus(text, where="score", vocabulary=self.vocabulary_, verbose=self.verbose)
-        ids = corpus.ids
-        if len(ids) < 2:
-            raise DataError(say("score", f"the text has {len(ids)} characters", expected="at least 2"))
-        figures = self.model_.evaluate_batches(StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS))
+        corpus, batches = self._one_stream(text, "score")
+        figures = self.model_.evaluate_batches(batches)
         nats = figures["loss"]
         return {
             "nats_per_char": nats,
             "bits_per_char": nats / math.log(2),
             "perplexity": math.exp(min(nats, 700.0)),
-            "count": len(ids) - 1,
+            "count": batches.n_items,
             "unseen": corpus.count(UNKNOWN, start=1),
         }
+
+    def _one_stream(self, text: Texts | Corpus, where: str) -> tuple[Corpus, StreamBatches]:
+        """Return a text, and its characters as one stream."""
+        corpus = as_corpus(text, where=where, vocabulary=self.vocabulary_, verbose=self.verbose)
+        if len(corpus.ids) < 2:
+            raise DataError(say(where, f"the text has {len(corpus.ids)} characters", expected="at least 2"))
+        return corpus, StreamBatches(corpus.ids, n_streams=1, steps=_SCORE_STEPS)
+
+    def _measuring(self, data: Any) -> StreamBatches | None:
+        return None if data is None else self._one_stream(data, "quantize")[1]
 
     def sample(
         self,

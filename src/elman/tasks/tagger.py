@@ -98,7 +98,7 @@ class SequenceTagger(SequenceEstimator):
         embedding: int = 100,
         batch: int | None = None,
         epochs: int | None = None,
-        lr: float = 3e-3,
+        lr: float = 5e-3,
         weight_decay: float = 1e-2,
         clip: float | None = 5.0,
         class_weight: ClassWeight = None,
