@@ -201,7 +201,8 @@ def test_message(world, case):
     before = pickle.dumps(world)
     with pytest.raises(ElmanError) as caught:
         call(world)
-    assert type(caught.value) is kind
+    # Where scikit-learn is loaded, this one is scikit-learn's as well.
+    assert type(caught.value) is kind or (kind is NotFittedError and isinstance(caught.value, kind))
     pattern = re.escape(message).replace("…", ".+")
     assert re.fullmatch(pattern, str(caught.value), re.DOTALL), f"\n{caught.value}\n{message}"
     assert pickle.dumps(world) == before

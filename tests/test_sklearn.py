@@ -59,6 +59,14 @@ def test_kinds_and_tags():
         elman.SequenceTagger().predict([["a"]])
 
 
+def test_the_error_before_fit_goes_to_other_processes():
+    with pytest.raises(NotFittedError) as caught:
+        elman.SequenceTagger().predict([["a"]])
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(copy, NotFittedError) and isinstance(copy, elman.errors.NotFittedError)
+    assert str(copy) == str(caught.value)
+
+
 def test_lists_of_several_lengths_go_through_splits_and_folds_in_two_processes(series):
     X, y = series
     X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)

@@ -44,8 +44,16 @@ def _joined_error() -> type[NotFittedError]:
     class JoinedNotFittedError(NotFittedError, Theirs):  # type: ignore[misc]  # scikit-learn has no types
         """An estimator was asked before it was fitted."""
 
+        def __reduce__(self) -> tuple[object, ...]:
+            return _again, (str(self),)  # a class made here has no name by which a copy could find it
+
     JoinedNotFittedError.__name__ = JoinedNotFittedError.__qualname__ = "NotFittedError"
     return JoinedNotFittedError
+
+
+def _again(message: str) -> NotFittedError:
+    """Make the error anew, in the process that a copy of it came to."""
+    return not_fitted_error()(message)
 
 
 def conversion_warning() -> type[UserWarning]:
