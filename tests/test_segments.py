@@ -432,6 +432,15 @@ def test_control_c_in_validation_waits_for_a_segment_only(
     assert ran == []
 
 
+def test_a_budget_that_nothing_fits_into_leaves_a_language_model_as_it_was() -> None:
+    model = LanguageModel(layers=1, hidden=8, batch=2, steps=10, epochs=1, verbose=0).fit("to be or not to be, " * 5)
+    before, expected = model.model_, model.score("to be")
+    model.memory_budget = "1KB"
+    with pytest.raises(ResourceError, match="does not fit into memory_budget"):
+        model.fit("something else " * 20)
+    assert model.model_ is before and model.score("to be") == expected
+
+
 def test_what_fits_is_run_at_once() -> None:
     model, batch = make("last step")
     plain, _ = make("last step")
