@@ -15,7 +15,7 @@ from elman import files
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import Dense, Embedding
 from elman.model import Sequential
-from elman.model.budget import read_bytes
+from elman.model.budget import Budget
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
@@ -175,7 +175,8 @@ class LanguageModel(Task):
                 cure="Take a smaller batch, steps or hidden",
             )
         else:
-            read_bytes(self.memory_budget)  # refused before anything is changed
+            budget = Budget(model, self.memory_budget, input_size=vocabulary.size, ids=True)
+            budget.check(batches, quiet=True)  # refused before anything is changed
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
