@@ -74,8 +74,8 @@ def test_right_gradients_are_right(case, capsys):
 
 
 def test_noise_of_training_is_checked_with_its_seed():
-    model = compiled(layers.LSTM(6, dropout=0.3, recurrent_dropout=0.3, zoneout=0.2, weight_drop=0.2), layers.Dropout(0.3),
-                     layers.Dense(1))  # fmt: skip
+    noisy = layers.LSTM(6, dropout=0.3, recurrent_dropout=0.3, zoneout=0.2, weight_drop=0.2)
+    model = compiled(noisy, layers.Dropout(0.3), layers.Dense(1))
     rng = np.random.default_rng(0)
     check = elman.check_gradients(model, rng.standard_normal((4, 6, 3)), rng.standard_normal((4, 1)), rng=1, verbose=0)
     assert set(verdicts(check).values()) == {"right"}

@@ -120,9 +120,13 @@ class GradientByLag:
 
     @property
     def verdict(self) -> str:
-        """What it means, in one sentence."""
-        name, curve = min(self.curves.items(), key=lambda item: _badness(item[1], self.needs))
-        word, horizon = curve.word(self.needs), curve.horizon()
+        """What it means, in one sentence; of several recurrences the one that reaches farthest."""
+        words = self.words
+        # What is wrong anywhere is said; memory needs one layer that has it, so else the farthest speaks.
+        name = next((n for bad in ("none", "exploding") for n, word in words.items() if word == bad), None)
+        name = max(self.curves, key=lambda n: self.curves[n].horizon() or np.inf) if name is None else name
+        curve, word = self.curves[name], words[name]
+        horizon = curve.horizon()
         if word == "none":
             return f"No gradient reaches {name} at all: it is dead, or the loss is at its minimum."
         if word == "exploding":
@@ -132,9 +136,7 @@ class GradientByLag:
                 f"Exploding: in {name} the gradient has grown {peak:.3g} times after {at} steps; compile with clip=1.0."
             )
         if horizon is None:
-            return (
-                f"Healthy: in {name}, the shortest, the gradient still stands above 1 % after all {curve.lags} steps."
-            )
+            return f"Healthy: in {name} the gradient still stands above 1 % after all {curve.lags} steps."
         reach = f"in {name} the gradient falls under 1 % after {horizon} steps"
         if word == "healthy":
             return f"Healthy: {reach}, which is how far back it learns."
@@ -172,14 +174,6 @@ class GradientByLag:
 
 
 _QUANTILES = {"low": 0.1, "median": 0.5, "high": 0.9}
-
-
-def _badness(curve: LagCurve, needs: int) -> tuple[int, float]:
-    """Order curves from the worst to the best."""
-    horizon = curve.horizon()
-    return ["none", "exploding", "vanishing", "healthy"].index(
-        curve.word(needs)
-    ), np.inf if horizon is None else horizon
 
 
 def gradient_by_lag(
@@ -227,7 +221,7 @@ def gradient_by_lag(
         >>> found.words
         {'rnn': 'healthy'}
         >>> found.verdict
-        'Healthy: in rnn, the shortest, the gradient still stands above 1 % after all 59 steps.'
+        'Healthy: in rnn the gradient still stands above 1 % after all 59 steps.'
     """
     for name, value in (("lags", lags), ("positions", positions), ("needs", needs)):
         check_count(name, value)

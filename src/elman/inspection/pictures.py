@@ -37,6 +37,7 @@ def lag_curves(found: GradientByLag, path: Path, *, title: str | None) -> Figure
     """Draw a panel per recurrence: median and spread of the gradient over the lag."""
     n = len(found.curves)
     figure, grid = canvas("plot", n, 1, size=(7.5, 0.9 + 2.5 * n), sharex=True)
+    right = 1
     for axes, (name, curve) in zip(grid[:, 0], found.curves.items(), strict=True):
         parts = ["state"] if len(curve.norms) == 1 else ["h", "c", "state"]
         for part in parts:
@@ -52,15 +53,20 @@ def lag_curves(found: GradientByLag, path: Path, *, title: str | None) -> Figure
                 low, high = (np.maximum(curve.quantile(q, part), _FLOOR) for q in (0.1, 0.9))
                 axes.fill_between(lag, low, high, color=colour, alpha=0.18, linewidth=0, label="10 to 90 %")
         axes.axhline(0.01, color="#888888", linewidth=0.8, linestyle=":")
+        seen = np.flatnonzero(curve.quantile(0.9) > _FLOOR)
+        right = max(right, int(seen[-1]) if len(seen) else 1)
         horizon = curve.horizon()
         reach = "never below 1 %" if horizon is None else f"1 % after {horizon} steps"
         if horizon is not None:
             axes.axvline(horizon, color="#888888", linewidth=0.8, linestyle=":")
+        if not len(seen):
+            axes.set_ylim(1e-3, 1)  # nothing arrives, and nothing is drawn
         axes.set_yscale("log")
         axes.set_title(f"{name}: {curve.word(found.needs)}, {reach}", fontsize=10, loc="left")
         axes.set_ylabel("share of lag 0")
         tidy(axes)
         axes.legend(frameon=False, fontsize=8, ncols=4)
+    grid[-1, 0].set_xlim(-0.01 * right, 1.02 * right)
     grid[-1, 0].set_xlabel("lag k: steps back from t (ahead, where a layer reads from the end)")
     return finish(figure, path, title)
 
@@ -77,8 +83,10 @@ def contribution_map(found: Contributions, names: list[str], path: Path, *, titl
             np.arange(norms.shape[1] + 1) - 0.5,
             np.arange(norms.shape[0] + 1) - 0.5,
             np.maximum(shown, top * 1e-6) / (top or 1),
-            norm="log", cmap="viridis", rasterized=True,
+            norm="log", vmin=1e-6, vmax=1, cmap="viridis", rasterized=True,
         )  # fmt: skip
+        visible = np.flatnonzero((norms > top * 1e-6).any(axis=0))
+        axes.set_xlim(-0.5, max(10, int(visible[-1]) if len(visible) else 0) + 0.5)
         steps = found.places.step
         ticks = np.unique(np.linspace(0, len(steps) - 1, min(6, len(steps))).round().astype(int))
         axes.set_yticks(ticks, [str(steps[k]) for k in ticks])
@@ -118,7 +126,7 @@ def heat_maps(
     """Draw gates and states of one recurrence over one sequence, and how saturated its gates are."""
     parts = [*found.gates[name], *found.states[name]]
     sizes = {"height_ratios": [1.0] * len(parts), "width_ratios": [5, 1]}
-    figure, grid = canvas("plot", len(parts), 2, size=(9.5, 0.8 + 1.5 * len(parts)), sharex="col", **sizes)
+    figure, grid = canvas("plot", len(parts), 2, size=(9.5, 0.8 + 1.5 * len(parts)), **sizes)
     for (axes, beside), part in zip(grid, parts, strict=True):
         values = found.of(name, part, sequence)[:steps]
         limit = max(1.0, float(np.abs(values).max(initial=0)))
@@ -129,6 +137,8 @@ def heat_maps(
         )  # fmt: skip
         axes.set_ylabel(part, rotation=0, labelpad=12, fontsize=11)
         axes.set_yticks([])
+        if part != parts[-1]:
+            axes.set_xticks([])
         _beside(beside, found, name, part)
     last = grid[-1, 0]
     if text is not None and len(text[:steps]) <= 100:
@@ -194,7 +204,8 @@ def motion(name: str, found: Motion, colours: Array | None, path: Path, *, title
     left, right = grid[0]
     left.plot(found.rows, found.radii, color=COLOURS[0], marker=".", linewidth=1.0)
     left.axhline(1, color="#888888", linewidth=0.8, linestyle=":")
-    left.set(xlabel="step", ylabel="spectral radius of the Jacobian", ylim=(0, None))
+    top = 1.05 * max(1.0, float(found.radii.max()))
+    left.set(xlabel="step", ylabel="spectral radius of the Jacobian", ylim=(0, top))
     left.set_title(f"{name}: Lyapunov exponent {found.lyapunov:.3f}", fontsize=10, loc="left")
     tidy(left)
     begins = np.cumsum(found.lengths) - found.lengths
