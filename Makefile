@@ -6,20 +6,22 @@
 #   make test-peers  the live comparison with torch, which it installs
 #   make lint        formatting, types, the floors of the house, the documentation without a warning
 #   make docs        the documentation, build/docs/index.html
-#   make bench       elman beside torch, one process, same threads
+#   make bench       elman beside torch, ONNX Runtime, JAX and Keras: 40 minutes; BENCH="--only lstm" and so on
+#   make bench-quick a small part of it: 3 minutes
 #   make mutants     plant bugs, one at a time; the tests must notice each
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
+KERAS := benchmarks/.venv-keras
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BUILD_FILES := pyproject.toml CMakeLists.txt $(wildcard src/native/* src/native/*/*)
 
 # Here a build without the native core is an error, never a fallback.
 export ELMAN_REQUIRE_NATIVE := 1
 
-.PHONY: demo test test-peers lint docs bench mutants clean
+.PHONY: demo test test-peers lint docs bench bench-quick mutants clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/elman
@@ -41,14 +43,17 @@ lint: $(STAMPS)/dev docs
 docs: $(STAMPS)/docs
 	$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
 
-bench: $(STAMPS)/peers
-	$(BIN)/python -m benchmarks.bench
+bench: $(STAMPS)/bench $(KERAS)/.stamp
+	$(BIN)/python -m benchmarks.bench $(BENCH)
+
+bench-quick: $(STAMPS)/bench $(KERAS)/.stamp
+	$(BIN)/python -m benchmarks.bench --quick $(BENCH)
 
 mutants: $(STAMPS)/elman
 	$(BIN)/python scripts/mutants.py
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(KERAS)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +64,15 @@ $(STAMPS)/elman: $(BUILD_FILES) | $(BIN)/python
 	@mkdir -p $(STAMPS) && touch $@
 
 # The package is there already, so pip adds what its extra asks for and nothing else.
-$(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/peers: $(STAMPS)/%: $(STAMPS)/elman
+$(STAMPS)/dev $(STAMPS)/docs $(STAMPS)/peers $(STAMPS)/bench: $(STAMPS)/%: $(STAMPS)/elman
 	$(PIP) 'elman[$*]'
+	@touch $@
+
+# TensorFlow has other demands on NumPy, and threads that would disturb everybody else. Where it cannot be had, the
+# benchmark leaves Keras out and says so.
+$(KERAS)/.stamp:
+	rm -rf $(KERAS)
+	$(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0 keras==3.15.1 \
+		|| echo "Keras cannot be installed here: it is left out"
 	@touch $@

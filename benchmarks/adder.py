@@ -9,6 +9,7 @@ import time
 import elman
 from benchmarks import report
 from benchmarks.adder_numpy import NumpyAdder
+from benchmarks.summary import Table
 
 EXAMPLES = 10_000
 
@@ -26,17 +27,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     elman.BinaryAdder(random_state=0, examples=100).fit()
-    grid = report.table("binary addition, 10,000 examples, us per example", "seed", "NumPy", "elman", "ratio", "right")
+    lines: list[list[str]] = []
     rows: list[dict[str, object]] = []
     for seed in range(options.seeds):
         lesson, adder = NumpyAdder(seed), elman.BinaryAdder(random_state=seed, examples=EXAMPLES)
         theirs = seconds_of(lambda lesson=lesson: lesson.train(EXAMPLES)) / EXAMPLES * 1e6
         ours = seconds_of(adder.fit) / EXAMPLES * 1e6
         right, of = adder.count_right_of_all()
-        grid.add_row(str(seed), f"{theirs:.1f}", f"{ours:.1f}", f"{theirs / ours:.1f}x", f"{right:,} of {of:,}")
+        answers = f"{right:,} of {of:,}"
+        lines.append([str(seed), f"{theirs:.1f}", f"{ours:.1f}", f"{theirs / ours:.1f}x", answers])
         rows.append({"seed": seed, "numpy_us": round(theirs, 2), "elman_us": round(ours, 2), "right": right, "of": of})
     ratios = sorted(row["numpy_us"] / row["elman_us"] for row in rows)
-    report.console.print(grid)
+    columns = ("seed", "NumPy", "elman", "ratio", "right")
+    report.show(Table("binary addition, 10,000 examples, us per example", columns, lines))
     report.console.print(f"median ratio {ratios[len(ratios) // 2]:.1f}x")
     report.save("adder", rows)
 

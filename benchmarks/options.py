@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 import elman
-from benchmarks import recurrence as grid
 from benchmarks import report
-from benchmarks.timing import alternate
+from benchmarks.answers import check
+from benchmarks.grid import NAMED, Point
+from benchmarks.summary import Table
+from benchmarks.timing import in_turns
 from elman import layers
 from elman.cells import GRU, LSTM, RNN, Cell
 from elman.ops import recurrence
@@ -79,7 +81,7 @@ OPTIONS: dict[str, dict[str, tuple[Cell, Masks | None]]] = {
 }
 
 
-def both_passes(cell: Cell, masks: Masks | None, point: grid.Point) -> tuple[Callable[[], object], float]:
+def both_passes(cell: Cell, masks: Masks | None, point: Point) -> tuple[Callable[[], object], float]:
     """Give one call of forward and backward (without dx), and the operations of its products."""
     rng = np.random.default_rng(0)
     batch, steps, inputs, hidden = point[:4]
@@ -106,24 +108,22 @@ def both_passes(cell: Cell, masks: Masks | None, point: grid.Point) -> tuple[Cal
     return call, 2.0 * n_steps * (2 * sum(sizes.values()) + back)
 
 
-def options(point: grid.Point, rounds: int) -> list[dict[str, object]]:
+def options(point: Point, rounds: int) -> list[dict[str, object]]:
     """Time every option beside its plain cell."""
-    table = report.table(
-        f"forward and backward, float32, B{point.batch} T{point.steps} I{point.input_size} H{point.hidden}",
-        "cell", "option", "ms", "GFLOP/s", "time per operation over the plain cell's",
-    )  # fmt: skip
+    title = f"forward and backward, float32, B{point.batch} T{point.steps} I{point.input_size} H{point.hidden}"
+    columns = ("cell", "option", "ms", "GFLOP/s", "time per operation over the plain cell's")
+    lines: list[list[str]] = []
     rows: list[dict[str, object]] = []
     for kind, variants in OPTIONS.items():
         made = {name: both_passes(cell, masks, point) for name, (cell, masks) in variants.items()}
-        timings = alternate({name: call for name, (call, _) in made.items()}, rounds=rounds)
+        timings = in_turns({name: call for name, (call, _) in made.items()}, rounds=rounds)
         for name, timing in timings.items():
             flops = made[name][1]
             cost = timing.over(timings[""]) * made[""][1] / flops
-            table.add_row(
-                kind, name or "plain", report.milliseconds(timing), f"{flops / timing.median / 1e9:.0f}", f"{cost:.2f}"
-            )
+            speed = f"{flops / timing.median / 1e9:.0f}"
+            lines.append([kind, name or "plain", report.milliseconds(timing), speed, f"{cost:.2f}"])
             rows.append({"cell": kind, "option": name, **timing.as_dict(), "cost": round(cost, 3)})
-    report.console.print(table)
+    report.show(Table(title, columns, lines, 2))
     return rows
 
 
@@ -149,7 +149,7 @@ def lengths(rounds: int) -> list[dict[str, object]]:
     rng = np.random.default_rng(0)
     ragged = np.sort(rng.permutation(np.linspace(0, 500, 64).astype(np.int64)))[rng.permutation(64)]
     equal = np.full(64, int(ragged.sum()) // 64)
-    table = report.table("training step, 64 sequences, 64 features", "cell", "0..500", "equal", "ratio per step")
+    lines: list[list[str]] = []
     rows: list[dict[str, object]] = []
     for name, stack in STACKS.items():
         calls: dict[str, Callable[[], object]] = {}
@@ -159,17 +159,18 @@ def lengths(rounds: int) -> list[dict[str, object]]:
             x = Ragged(rng.standard_normal((int(each.sum()), 64), np.float32), each)
             y = rng.standard_normal(64)
             calls[form] = lambda model=model, x=x, y=y: model.train_on_batch(x, y)
-        timings = alternate(calls, rounds=rounds)
+        timings = in_turns(calls, rounds=rounds)
         ratio = timings["ragged"].over(timings["equal"]) * equal.sum() / ragged.sum()
-        table.add_row(name, *[report.milliseconds(timings[form]) for form in calls], f"{ratio:.2f}")
+        lines.append([name, *[report.milliseconds(timings[form]) for form in calls], f"{ratio:.2f}"])
         rows.append({"stack": name, "ragged_over_equal": round(float(ratio), 3)})
-    report.console.print(table)
+    columns = ("cell", "0..500", "equal", "ratio per step")
+    report.show(Table("training step, 64 sequences, 64 features", columns, lines))
     return rows
 
 
 def ctc_loss(rounds: int) -> list[dict[str, object]]:
     """Time the CTC loss and its gradient with respect to the logits beside torch's."""
-    table = report.table("CTC, loss and gradient", "point", "elman", "torch", "ratio")
+    lines: list[list[str]] = []
     rows: list[dict[str, object]] = []
     for batch, steps, classes, n_labels in ((32, 200, 30, 40), (32, 500, 80, 100)):
         for dtype in (np.float32, np.float64):
@@ -193,28 +194,27 @@ def ctc_loss(rounds: int) -> list[dict[str, object]]:
 
             ours, their_answer = by_elman(), by_torch()
             expected = their_answer[1].transpose(0, 1).reshape(-1, classes)
-            grid.check("CTC", ours[2], expected, 1e-10 if dtype == np.float64 else 2e-3)  # theirs: logs in float32
-            timings = alternate({"elman": by_elman, "torch": by_torch}, rounds=rounds)
+            check("CTC", ours[2], expected.numpy(), 1e-10 if dtype == np.float64 else 2e-3)  # theirs: logs in float32
+            timings = in_turns({"elman": by_elman, "torch": by_torch}, rounds=rounds)
             ratio = timings["torch"].over(timings["elman"])
             name = f"B{batch} T{steps} K{classes} L{n_labels} {np.dtype(dtype)}"
-            table.add_row(name, *[report.milliseconds(timing) for timing in timings.values()], f"{ratio:.1f}x")
+            lines.append([name, *[report.milliseconds(timing) for timing in timings.values()], f"{ratio:.1f}x"])
             rows += [{"ctc": name, "who": who, **timing.as_dict()} for who, timing in timings.items()]
-    report.console.print(table)
+    report.show(Table("CTC, loss and gradient", ("point", "elman", "torch", "ratio"), lines))
     return rows
 
 
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--point", default="mid", choices=list(grid.POINTS))
+    parser.add_argument("--point", default="mid", choices=list(NAMED))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--name", default="options", help="results/NAME.json")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     elman.set_threads(given.threads)
-    report.console.print(report.machine())
-    rows = options(grid.POINTS[given.point], given.rounds) + lengths(given.rounds) + ctc_loss(given.rounds)
+    rows = options(NAMED[given.point], given.rounds) + lengths(given.rounds) + ctc_loss(given.rounds)
     report.save(given.name, rows)
 
 

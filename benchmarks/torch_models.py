@@ -1,5 +1,7 @@
 """What one would write in torch for the same jobs."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import nn
@@ -35,7 +37,7 @@ class Trainer:
     def __init__(self, model: CharModel, *, learning_rate: float = 2e-3, clip: float = 5.0) -> None:
         self.model, self.clip = model, clip
         self.parameters = list(model.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate)
+        self.optimizer = torch.optim.Adam(self.parameters, lr=learning_rate, fused=True)
 
     def step(self, x: torch.Tensor, y: torch.Tensor, state):
         """Train on one window (B, T); return the loss and the state to go on from."""
@@ -58,20 +60,34 @@ class Trainer:
         return total / len(x)
 
 
-def one_bias(module: nn.RNNBase, layer: int) -> dict[str, np.ndarray]:
-    """Copy one layer's weights to elman's names: two biases become one, but for the part inside GRU's reset."""
+def weights_of_module(module: nn.Module, *, suffix: str, grad: bool = False) -> dict[str, np.ndarray]:
+    """Copy one layer's weights or gradients to elman's names.
+
+    Two biases become one, but for the part inside GRU's reset: of the weights their sum, of the gradients either.
+
+    Args:
+        module: a recurrent module or cell.
+        suffix: of the names, such as "_l0" or "_l0_reverse".
+        grad: whether the gradients are wanted.
+    """
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    get = {name: getattr(module, f"{name}_l{layer}").detach().numpy().copy() for name in names}
-    named = {"weight_ih": get["weight_ih"], "weight_hh": get["weight_hh"], "bias": get["bias_ih"] + get["bias_hh"]}
-    if isinstance(module, nn.GRU):
+    parameters = {name: getattr(module, f"{name}{suffix}") for name in names}
+    get = {name: (p.grad if grad else p.detach()).numpy().copy() for name, p in parameters.items()}
+    bias = get["bias_ih"] if grad else get["bias_ih"] + get["bias_hh"]
+    named = {"weight_ih": get["weight_ih"], "weight_hh": get["weight_hh"], "bias": bias}
+    if isinstance(module, nn.GRU | nn.GRUCell):
         new_gate = slice(2 * module.hidden_size, None)
         named["bias"][new_gate] = get["bias_ih"][new_gate]
         named["bias_hn"] = get["bias_hh"][new_gate]
     return named
 
 
-def weights_of(model: CharModel, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Copy all weights to the names of an elman model whose recurrent layers have these names."""
-    named = {f"{name}.{key}": a for k, name in enumerate(names) for key, a in one_bias(model.body, k).items()}
-    named |= {f"dense.{name}": p.detach().numpy().copy() for name, p in model.head.named_parameters()}
-    return named
+@torch.no_grad()
+def set_weights(module: nn.Module, weights: Mapping[str, np.ndarray], *, suffix: str) -> None:
+    """Copy weights by elman's names into a module: the second bias is zero but for what stands inside GRU's reset."""
+    bias_hh = np.zeros_like(weights["bias"])
+    if "bias_hn" in weights:
+        bias_hh[-len(weights["bias_hn"]) :] = weights["bias_hn"]
+    named = {"weight_ih": weights["weight_ih"], "weight_hh": weights["weight_hh"], "bias_ih": weights["bias"]}
+    for name, array in (named | {"bias_hh": bias_hh}).items():
+        getattr(module, f"{name}{suffix}").copy_(torch.from_numpy(array))

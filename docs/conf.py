@@ -8,6 +8,9 @@ import elman
 from elman.cells.gate_orders import ORDERS
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import pages  # noqa: E402: it is part of no package, so its folder has to be named first
 
 project = "elman"
 author = "The elman authors"
@@ -74,6 +77,8 @@ def name_table(registry):
 
 
 myst_substitutions = {f"gate_orders_{cell}": gate_table(cell) for cell in ORDERS} | {
+    "benchmarks": pages.page(),
+    "benchmark_points": pages.point_table(),
     "cell_names": name_table(elman.cells.CELLS),
     "layer_names": name_table(elman.layers.LAYERS),
     "loss_names": name_table(elman.losses.LOSSES),

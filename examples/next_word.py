@@ -89,7 +89,7 @@ class InputMethod:
     def probabilities(self, before, begun=""):
         """Return a probability for every word after the words before, all of whose spellings begin as given."""
         sentence = self.split(re.split(r"[.!?。!?;:]", before)[-1])
-        p, _ = self.model.step([START, *map(self.id, sentence)])
+        p = self.model.predict([[START, *map(self.id, sentence)]])[0][-1]
         p = np.where([spelling.startswith(begun) for spelling in self.spelling], p, 0.0)
         p[[START, UNKNOWN]] = 0.0
         return p / p.sum() if p.any() else p

@@ -54,12 +54,15 @@ NATIVE_OPTIONS = (
     "forget recurrent dropout's mask on the way back",
     "lose what zoneout hands to the old cell state",
     "drop the mean from layer norm's gradient",
+    "leave every other row out of a weight gradient in bfloat16",
 )
 
 REFERENCE, BASE, LSTM, GRU = "ops/reference.py", "cells/base.py", "cells/lstm.py", "cells/gru.py"
 RECURRENT, BIDIRECTIONAL = "layers/recurrent.py", "layers/bidirectional.py"
 LOOP, CTC = "training/run.py", "ops/ctc_reference.py"
 OPTIMIZER, ADAM, CLIPPING = (f"training/optimizers/{name}.py" for name in ("base", "adam", "clipping"))
+TRUNCATION, LINKS = "training/truncation.py", "training/links.py"
+SEGMENTS, NOISE = "engines/segments.py", "ops/noise.py"
 
 CLASSIC_PATCHES = (
     (Patch(REFERENCE, "d_ah[rows] = back.d_ax, back.d_ah", "d_ah[rows] = back.d_ax * (t > 0), back.d_ah"),),
@@ -175,7 +178,7 @@ OPTIONS = (
 
 TRAINING = (
     Mutant(
-        "forget to carry the state", "Python", (Patch(LOOP, "(batch, state=state, rng", "(batch, state=None, rng"),)
+        "forget to carry the state", "Python", (Patch(LOOP, "(batch, state=began, rng", "(batch, state=None, rng"),)
     ),
     Mutant(
         "forget Adam's first bias correction",
@@ -192,6 +195,31 @@ TRAINING = (
         "Python",
         (Patch(OPTIMIZER, "rate = self._rate if self.schedule is None else self.schedule(self.steps)",
                "rate = self._rate if self.schedule is None else self.schedule(self.steps + 1)"),),
+    ),
+    Mutant(
+        "forget the gradient of the state at a border",
+        "Python",
+        (Patch(SEGMENTS, "d_last = d_state[place] or None", "d_last = None"),),
+    ),
+    Mutant(
+        "take the mean over a segment for that over the batch",
+        "Python",
+        (Patch(SEGMENTS, "np.multiply(d_rows, share, out=d_rows)", "d_rows"),),
+    ),
+    Mutant(
+        "draw the same coins for the steps of every segment",
+        "Python",
+        (Patch(NOISE, "self._start = start", "self._start = 0"),),
+    ),
+    Mutant(
+        "judge the steps before a window, too",
+        "Python",
+        (Patch(TRUNCATION, "times >= first - begin", "times >= 0"),),
+    ),
+    Mutant(
+        "begin an overlapping window where the one before ended",
+        "Python",
+        (Patch(LINKS, "began if self.overlaps else ended", "ended"),),
     ),
 )  # fmt: skip
 

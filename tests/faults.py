@@ -149,6 +149,15 @@ class Thing:
     """Nothing that anybody knows."""
 
 
+def learned(w: World) -> elman.Sequential:
+    """Give a model that begins in a state of its own."""
+    model = model_of(
+        layers.GRU(3, return_sequences=True, initial_state="learned"), layers.Dense(7), loss="cross_entropy"
+    )
+    model.build(7, ids=True)
+    return model
+
+
 # Words that many messages share.
 FORMS = (
     "numbers (batch, steps, features), token ids (batch, steps), "
@@ -350,7 +359,7 @@ CALLS = {
     "1 StreamBatches": (lambda w: StreamBatches(np.arange(0), n_streams=1, steps=5), DataError, "StreamBatches: 0 tokens are too few for 1 streams, expected at least 2. Give more data or a smaller n_streams."),
     "1 one token": (lambda w: StreamBatches(np.arange(1), n_streams=1, steps=5), DataError, "StreamBatches: 1 tokens are too few for 1 streams, expected at least 2. Give more data or a smaller n_streams."),
     "1 Ragged": (lambda w: Ragged.from_list([]), DataError, "Ragged.from_list: x has 0 samples, expected at least 1 sequence, got an empty list."),
-    "1 step": (lambda w: w.steps.step(X[0, :0]), UsageError, "step: x has no steps, expected at least one."),
+    "1 stream": (lambda w: w.steps.stream(0).step(X[:0, 0]), UsageError, "step: there are no streams, expected at least one. Call join() first."),
     "1 text": (lambda w: tiny().fit(""), DataError, "fit: the text is empty, expected at least 2 characters."),
     "1 no texts": (lambda w: tiny().fit([]), DataError, "fit: the text is empty, expected at least 2 characters."),
     "1 text of one": (lambda w: tiny().fit("a"), DataError, "fit: the text has 1 characters, expected at least 2 characters."),
@@ -376,10 +385,10 @@ CALLS = {
     "10 unknown character": (lambda w: w.text.sample(5, prime="to ж"), DataError, "prime: the character U+0436 (ж) at index 3 was not in the training text. `elman info MODEL` shows the characters that the model knows."),
     "10 a negative summand": (lambda w: BinaryAdder(examples=1).fit().add([1, 2], [3, -4]), DataError, "add: b[1] is negative, expected 0 or more, got -4."),
     "12 batch_size": (lambda w: w.new.fit(X, Y, batch_size=0), UsageError, "batch_size: this is no count, expected an integer >= 1, got 0."),
-    "16 text for a language model": (lambda w: tiny().fit(b"bytes"), DataTypeError, "text: it is no text, expected str or a list of str, got bytes. Decode it first: raw.decode('utf-8')."),
-    "16 texts of bytes": (lambda w: tiny().fit(["text", b"bytes"]), DataTypeError, "text: it is no text, expected str or a list of str, got bytes. Decode it first: raw.decode('utf-8')."),
-    "16 no text": (lambda w: tiny().fit(None), DataTypeError, "text: it is no text, expected str or a list of str, got NoneType."),
-    "16 an array for a text": (lambda w: tiny().fit(X), DataTypeError, "text: it is no text, expected str or a list of str, got ndarray."),
+    "16 text for a language model": (lambda w: tiny().fit(b"bytes"), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got bytes. Decode it first: raw.decode('utf-8')."),
+    "16 texts of bytes": (lambda w: tiny().fit(["text", b"bytes"]), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got bytes. Decode it first: raw.decode('utf-8')."),
+    "16 no text": (lambda w: tiny().fit(None), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got NoneType."),
+    "16 an array for a text": (lambda w: tiny().fit(X), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got ndarray."),
     "16 lone surrogate": (lambda w: tiny().fit("ab\ud800cd" * 9), DataError, "Vocabulary: the text holds a lone surrogate, U+D800, at index 2. Half of a UTF-16 pair is no character: decode strictly, without errors='surrogateescape'."),
     "16 summand of text": (lambda w: BinaryAdder(examples=1).fit().add("12", "34"), DataTypeError, "add: a[0] is no integer, got '1'."),
     "16 summand of float": (lambda w: BinaryAdder(examples=1).fit().add(1.0, 2), DataTypeError, "add: a[0] is no integer, got 1.0."),
@@ -390,9 +399,24 @@ CALLS = {
     "6 summands differ": (lambda w: BinaryAdder(examples=1).fit().add([1, 2], [3]), DataError, "add: a and b differ in length, expected 2 numbers in b, got 1."),
     "6 one summand": (lambda w: BinaryAdder(examples=1).fit().add([1, 2], 3), DataError, "add: a and b differ in length, expected 2 numbers in b, got 1."),
     "17 out overlaps": (lambda w: (batch := Ragged(np.arange(8.0).reshape(4, 2), [3, 1])).reverse(out=batch.values), DataError, "Ragged.reverse: out overlaps the values. Give an array of its own."),
-    "19 a batch": (lambda w: model_of(layers.LSTM(65_536), layers.Dense(1), loss="mse").fit(np.zeros((1, 400_000, 1)), [1.0]), ResourceError, "fit: a batch of 400,000 steps needs 1048.6 GB, expected at most the … GB of this machine. Take a smaller batch_size, or cut the sequences into shorter ones."),
+    "19 a batch": (lambda w: model_of(layers.LSTM(65_536), layers.Dense(1), loss="mse").fit(np.zeros((1, 400_000, 1)), [1.0]), ResourceError, "fit: a batch of 400,000 steps needs 1048.6 GB, expected at most the … GB of this machine. Take a smaller batch_size, or give a memory_budget."),
     "19 weights": (lambda w: model_of(*(layers.LSTM(65_536, return_sequences=True) for _ in range(400))).build(F), ResourceError, "build: not enough memory, got 109,814.6 GB for 13,726,821,384,192 parameters and their gradients. Make the layers smaller."),
     "19 a text": (lambda w: tiny(hidden=65_536, batch=40, steps=10_000).fit(TEXT * 10_000), ResourceError, "fit: a batch of 400,000 steps needs 1048.9 GB, expected at most the … GB of this machine. Take a smaller batch, steps or hidden."),
+    "19 a budget that is none": (lambda w: w.new.fit(X, Y, memory_budget="lots"), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 'lots'."),
+    "19 a budget of nothing": (lambda w: w.fitted.gradients(X, Y, memory_budget=0), UsageError, "gradients: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 0."),
+    "19 a budget of a text": (lambda w: tiny(memory_budget="1 XB").fit(TEXT), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got '1 XB'."),
+    "19 a budget for less than a step": (lambda w: w.steps.fit(X, STEPS, memory_budget=1000), ResourceError, "fit: a batch of 30 steps does not fit into memory_budget, even step by step, expected at least 2,827 bytes, got 1,000. Raise it, or take a smaller batch_size."),
+    "19 a budget and both directions": (lambda w: model_of(layers.Bidirectional(layers.GRU(3)), layers.Dense(K), loss="cross_entropy").fit(X, Y, memory_budget="2kB"), UsageError, "fit, memory_budget: Bidirectional 'bidirectional' (Bidirectional(GRU)) needs whole sequences, so no state can be carried through it, expected layers that look back only. Give whole sequences at once, or take a model of layers that look back only."),
+    "19 a budget and ctc": (lambda w: w.ctc.train_on_batch(X, LABELS, memory_budget="2kB"), UsageError, "train_on_batch, memory_budget: loss 'ctc' needs whole sequences, and a batch does not fit as it is. Raise it, or take a smaller batch_size."),
+    "19 a budget and a generator": (lambda w: model_of(layers.GRU(3, dropout=0.5), layers.Dense(K), loss="cross_entropy").train_on_batch(X, Y, memory_budget="4kB", rng=np.random.Generator(np.random.SFC64(0))), UsageError, "rng: this generator cannot draw for one segment of a batch after the other, expected PCG64 or PCG64DXSM, got SFC64. Take numpy.random.default_rng(seed)."),
+    "a truncate of nothing": (lambda w: w.steps.fit(X, STEPS, truncate=0), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got 0."),
+    "a truncate the wrong way round": (lambda w: w.steps.fit(X, STEPS, truncate=(5, 3)), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got (5, 3)."),
+    "a truncate of three": (lambda w: w.steps.fit(X, STEPS, truncate=(1, 2, 3)), UsageError, "fit: truncate is not accepted, expected k or (k1, k2): an update every k1 >= 1 steps, gradients through k2 >= k1, got (1, 2, 3)."),
+    "truncate and attention": (lambda w: model_of(layers.AttentionPooling(), layers.Dense(K), loss="cross_entropy").fit(X, Y, truncate=2), UsageError, "fit, truncate: AttentionPooling 'attention_pooling' (AttentionPooling) needs whole sequences, so no state can be carried through it, expected layers that look back only. Give whole sequences at once, or take a model of layers that look back only."),
+    "truncate and ctc": (lambda w: w.ctc.fit(X, LABELS, truncate=2), UsageError, "fit, truncate: loss 'ctc' needs whole sequences. Leave truncate out."),
+    "documents that are no places": (lambda w: StreamBatches(IDS[0], n_streams=1, steps=2, documents=[0, 5]), DataError, "StreamBatches: documents are no places of ids, expected (documents,) increasing integers from 0 to 4, got [0, 5]."),
+    "documents in no order": (lambda w: StreamBatches(IDS[0], n_streams=1, steps=2, documents=[2, 1]), DataError, "StreamBatches: documents are no places of ids, expected (documents,) increasing integers from 0 to 4, got [2, 1]."),
+    "documents and a learned state": (lambda w: learned(w).fit_batches(StreamBatches(IDS[0], n_streams=1, steps=2, documents=[0, 2])), UsageError, "fit: GRU 'gru' has a learned initial state, and documents begin in the middle of windows. Take initial_state='zeros', or SequenceBatches with one sequence per document."),
     "39 train_on_batch": (lambda w: spoilt(w).train_on_batch(X, Y), DivergedError, "train_on_batch: the loss is nan, the gradient norm nan, expected finite numbers. No step was taken. Lower the learning rate of the steps before, or compile with clip=1.0."),
     "42 no callback": (lambda w: w.new.fit(X, Y, callbacks=[print]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <built-in function print>."),
     "42 a class for a callback": (lambda w: w.new.fit(X, Y, callbacks=[callbacks.EarlyStopping]), UsageError, "fit: callbacks[0] is no callback, expected an object of a subclass of elman.callbacks.Callback, got <class 'elman.training.callbacks.stopping.EarlyStopping'>. Write EarlyStopping()."),
@@ -404,7 +428,7 @@ CALLS = {
     "43 predict before fit": (lambda w: w.new.predict(X), NotFittedError, f"predict: the model is not built yet. {BUILD}"),
     "43 evaluate before fit": (lambda w: w.new.evaluate(X, Y), NotFittedError, f"evaluate: the model is not built yet. {BUILD}"),
     "43 gradients before fit": (lambda w: w.new.gradients(X, Y), NotFittedError, f"gradients: the model is not built yet. {BUILD}"),
-    "43 step before fit": (lambda w: w.new.step(X[0]), NotFittedError, f"step: the model is not built yet. {BUILD}"),
+    "43 stream before fit": (lambda w: w.new.stream(), NotFittedError, f"stream: the model is not built yet. {BUILD}"),
     "43 weights before fit": (lambda w: w.new.get_weights(), NotFittedError, f"model: it is not built yet. {BUILD}"),
     "43 save before fit": (lambda w: w.new.save(w.folder / "new.elman"), NotFittedError, f"model: it is not built yet. {BUILD}"),
     "43 count before fit": (lambda w: w.new.count_params(), NotFittedError, f"model: it is not built yet. {BUILD}"),
@@ -416,7 +440,7 @@ CALLS = {
     "43 score before fit": (lambda w: tiny().score("text"), NotFittedError, "LanguageModel.score: it is not fitted yet. Call fit first."),
     "43 save a task before fit": (lambda w: tiny().save(w.folder / "text.elman"), NotFittedError, "LanguageModel.save: it is not fitted yet. Call fit first."),
     "43 add before fit": (lambda w: BinaryAdder().add(1, 2), NotFittedError, "BinaryAdder.add: it is not fitted yet. Call fit first."),
-    "43 fewer features": (lambda w: w.fitted.step(X[0, :, :3]), DataError, "step: x has 3 features, expected 4 (read as batch, steps, features), got shape (1, 5, 3)."),
+    "43 fewer features": (lambda w: w.fitted.stream(B).step(X[:, 0, :3]), DataError, "step: x does not fit, expected (6, 4), a row for each stream, got shape (6, 3)."),
     "a no layers": (lambda w: elman.Sequential([]), UsageError, "Sequential: there are no layers, expected at least one. Give all of them at once, as a list: none can be added later."),
     "a a class for a layer": (lambda w: elman.Sequential([layers.Dense]), UsageError, "Sequential: layers[0] is no layer, expected elman.layers, got <class 'elman.layers.dense.Dense'>."),
     "a layers is one": (lambda w: elman.Sequential(layers.LSTM(3)), UsageError, "Sequential: layers is a single one, expected a list. Write Sequential([layer])."),
@@ -461,7 +485,7 @@ CALLS = {
     "a weights NaN": (lambda w: w.fitted.set_weights([weight * np.nan for weight in w.fitted.get_weights()]), UsageError, "set_weights: the weights do not fit: 'gru.weight_ih' holds nan, which is not finite in float32; …; 'dense.bias' holds nan, which is not finite in float32."),
     "a weights of a file": (lambda w: w.fitted.load_weights(w.folder / "kept.elman"), UsageError, "load_weights: weights is no mapping, expected {name: array}, got PosixPath. A file is read by elman.load(path)."),
     "a no such file": (lambda w: elman.load("no/such.elman"), MissingFileError, "model file 'no/such.elman': there is no such file."),
-    "a file for a text": (lambda w: tiny().fit(str(w.folder / "kept.elman")), UsageError, "text: '…/kept.elman' is the name of a file, not its contents. Read it first: Path(name).read_text(encoding='utf-8')."),
+    "a file for a text": (lambda w: tiny().fit(str(w.folder / "kept.elman")), UsageError, "text: '…/kept.elman' is the name of a file, not its contents. Give it as a path: pathlib.Path(name)."),
     "a threads": (lambda w: elman.set_threads(0), UsageError, "set_threads: the number of threads is out of range, expected an integer from 1 to 1024, got 0."),
     "a sample length": (lambda w: w.text.sample(-1), UsageError, "sample: length is out of range, expected an integer >= 0, got -1."),
     "a sample length broken": (lambda w: w.text.sample(2.5), UsageError, "sample: length is out of range, expected an integer >= 0, got 2.5."),

@@ -51,7 +51,7 @@ def test_help_names_all_commands_and_needs_no_numpy():
     code = "import sys; from elman.cli.main import main; main(['--help']); sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for name in ("train", "sample", "evaluate", "info", "add", "demo"):
+    for name in ("train", "sample", "stream", "evaluate", "info", "quantize", "add", "demo"):
         assert re.search(rf"\b{name}\b", done.stdout)
 
 
@@ -99,7 +99,9 @@ def test_flags_of_train_text_are_the_constructors(capsys):
         (["train", "text", "{text}", "--encoding", "utf-9"], "unknown encoding 'utf-9'"),
         (["train", "text", "{text}", "--errors", "wrong"], "errors is not accepted"),
         (["train", "text", "{tmp}/none.txt"], "no such file"),
-        (["train", "text", "{tmp}"], "is a directory"),
+        (["train", "text", "{tmp}/empty"], "empty: the folder has no such files, expected .txt, got no files"),
+        (["train", "text", "{text}", "--column", "text"], "this is neither a Parquet nor an Arrow file"),
+        (["train", "text", "{text}", "--suffix", "txt"], "suffixes: this is no suffix, expected such as '.txt'"),
         (["train", "text", "{text}", "-o", "{tmp}/none/m.elman"], "m.elman"),
         (["train", "text", "{text}", "-o", "{tmp}"], "it is a folder"),
         (["train", "text", "{text}", "-o", "{text}"], "would replace the text it is trained on"),
@@ -134,6 +136,7 @@ def test_flags_of_train_text_are_the_constructors(capsys):
 )
 def test_usage_errors(words, message, trained, text_file, tmp_path, capsys):
     places = {"text": text_file, "tmp": tmp_path, "model": trained}
+    (tmp_path / "empty").mkdir()
     assert main([word.format(**places) for word in words]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "Traceback" not in err
@@ -563,7 +566,8 @@ def test_an_interrupted_demo_says_what_it_saved(until, told, tmp_path):
     try:
         while until not in (line := process.stdout.readline()):
             assert line, process.stderr.read()
-        time.sleep(1.0 if "losses" in until else 0)  # until it trains
+        while "losses" in until and "epoch" not in (line := process.stderr.readline()):
+            assert line  # what training says of itself is yet to come, and with it a first step
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     finally:

@@ -19,6 +19,7 @@ OPTIONAL = [
     "tokenizers",
     "pooch",
     "optuna",
+    "pyarrow",
     "starlette",
 ]
 COMMAND = ["typer", "rich", "click"]

@@ -182,9 +182,9 @@ def test_no_steps_one_by_one_through_both_ways():
     )
     model.build(3)
     with pytest.raises(
-        UsageError, match=r"step: Residual 'residual' \(Residual\(Bidirectional\(LSTM\)\)\) needs whole"
+        UsageError, match=r"stream: Residual 'residual' \(Residual\(Bidirectional\(LSTM\)\)\) needs whole"
     ):
-        model.step(np.zeros((1, 3)))
+        model.stream()
 
 
 def test_state_goes_around_and_through():
@@ -205,10 +205,9 @@ def test_state_goes_around_and_through():
     assert [len(parts) for parts in end] == [2, 0, 1]
     for one, other in zip(itertools.chain(*end), itertools.chain(*end_too), strict=True):
         np.testing.assert_array_equal(one, other)
-    state = None
+    stream = model.stream()
     for step in range(9):
-        out, state = model.step(x[0, step : step + 1], state)
-        np.testing.assert_array_equal(out, whole[0, step])
+        np.testing.assert_array_equal(stream.step(x[0, step]), whole[0, step])
 
 
 def test_no_state_is_carried_over_batches_both_ways():

@@ -313,12 +313,11 @@ class TestPredict:
     def test_step_by_step_is_the_whole(self, rng):
         model, x = self.model(rng), rng.normal(size=(6, 4)).astype(np.float32)
         whole = model.predict(x[None])[0]
-        state = None
+        stream = model.stream()
         for t in range(6):
-            out, state = model.step(x[t : t + 1], state)
-            np.testing.assert_allclose(out, whole[t], rtol=1e-5, atol=1e-6)
-        with pytest.raises(UsageError, match="step: state does not fit"):
-            model.step(x[:1], state[:-1])
+            np.testing.assert_allclose(stream.step(x[t]), whole[t], rtol=1e-5, atol=1e-6)
+        with pytest.raises(UsageError, match="state: state does not fit"):
+            stream.state = stream.state[:-1]
 
     def test_what_was_given_out_is_never_written_again(self, rng):
         model, x = self.model(rng), rng.normal(size=(3, 5, 4))

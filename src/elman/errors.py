@@ -13,7 +13,10 @@ Example:
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
+    "AccuracyError",
     "DataError",
     "DataTypeError",
     "DivergedError",
@@ -59,6 +62,16 @@ class NotNeededError(ElmanError, ImportError):
     """
 
     exit_code = 2
+
+
+class AccuracyError(UsageError):
+    """A model would lose more by what was asked for than the bound allows.
+
+    Attributes:
+        report: what was measured, an `elman.model.Quantization`.
+    """
+
+    report: Any = None
 
 
 class DataError(ElmanError, ValueError):

@@ -26,13 +26,22 @@ inline int activation_code(const std::string& name) {
     throw nb::value_error(("native core: no activation '" + name + "'").c_str());
 }
 
+template <class T>
+class RecurrenceSteps;  // bind_stream.h
+
 // One recurrent layer's kernel, bound to its weights. Packs them again when `tick` says that they changed.
 template <class T>
 class Recurrence {
   public:
     Recurrence(const std::string& cell, const std::string& activation, const std::string& gate_activation,
-               In<T> weight_ih, In<T> weight_hh, Maybe<In<T>> weight_hr, Maybe<In<T>> bias, std::vector<In<T>> extras)
-        : weight_ih_(weight_ih), weight_hh_(weight_hh), weight_hr_(weight_hr), bias_(bias), extras_(extras) {
+               In<T> weight_ih, In<T> weight_hh, Maybe<In<T>> weight_hr, Maybe<In<T>> bias, std::vector<In<T>> extras,
+               const std::string& format)
+        : weight_ih_(weight_ih),
+          weight_hh_(weight_hh),
+          weight_hr_(weight_hr),
+          bias_(bias),
+          extras_(extras),
+          format_(format_of<T>(format)) {
         const int index = cell_index(cell.c_str());
         if (index < 0) throw nb::value_error(("native core: no kernel for cell '" + cell + "'").c_str());
         cell_ = &kernels<T>().cells[index];
@@ -70,24 +79,8 @@ class Recurrence {
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const Noise held = noise(v, masks);
-        const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
-        const bool cell_state = cell_->layout.has_cell_state;
-        v.y = address(y, "y", {rows, state_});
-        v.h_last = address(h_last, "h_last", {sequences, state_});
-        v.c_last = address(c_last, "c_last", {sequences, hidden_});
-        v.gates = address(gates, "gates", {rows, stride_});
-        v.cells = address(cells, "cells", {rows, width_});
-        require(c_last.has_value() == cell_state, "c_last belongs to cells with a cell state");
-        require(!cell_state || gates.has_value() == cells.has_value(), "gates and cells are kept together");
-        const double operations = this->operations(v);
-        {
-            const Unlocked unlocked(operations);
-            pack(tick, v, ids.has_value(), false, false);
-            walk(
-                v, operations, [this, &v](long parts) { return kernel().forward_scratch(v, parts); },
-                [this, &v](const Crew& crew, Scratch scratch) { kernel().forward(v, crew, scratch); });
-        }
-        if (stop_) throw nb::python_error();
+        outputs(v, y, h_last, c_last, gates, cells);
+        run_forward(tick, v);
     }
 
     void backward(uint64_t tick, Maybe<In<T>> dy, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0,
@@ -95,6 +88,7 @@ class Recurrence {
                   Maybe<In<T>> dh_last, Maybe<In<T>> dc_last, Out<T> da, Maybe<Out<T>> dx, Maybe<Out<T>> dh0,
                   Maybe<Out<T>> dc0, Maybe<Out<T>> dh, Out<T> d_weight_ih, Out<T> d_weight_hh,
                   Maybe<Out<T>> d_weight_hr, Maybe<Out<T>> d_bias, std::vector<Out<T>> d_extras) {
+        require(has_way_back(format_), "weights in this format have no way back");
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
         const Noise held = noise(v, masks);
@@ -135,7 +129,8 @@ class Recurrence {
             std::copy_n(weight_hh_.data(), gate_rows * state_, g.d_weight_hh);
 #endif
             walk(
-                v, operations, [this, &v](long parts) { return kernel().backward_scratch(v, parts); },
+                v, operations,
+                [this, &v](long parts, long members) { return kernel().backward_scratch(v, parts, members); },
                 [this, &v, &g](const Crew& crew, Scratch scratch) { kernel().backward(v, g, crew, scratch); });
             if (!stop_) {
                 scratch_.prepare(panel_parts, kernel().weights_scratch(v));
@@ -147,6 +142,35 @@ class Recurrence {
     }
 
   private:
+    friend class RecurrenceSteps<T>;
+
+    // Where a forward pass writes.
+    void outputs(RecurrenceViews<T>& v, const Out<T>& y, const Out<T>& h_last, const Maybe<Out<T>>& c_last,
+                 const Maybe<Out<T>>& gates, const Maybe<Out<T>>& cells) const {
+        const int64_t sequences = v.batch.ranks, rows = v.batch.rows;
+        const bool cell_state = cell_->layout.has_cell_state;
+        v.y = address(y, "y", {rows, state_});
+        v.h_last = address(h_last, "h_last", {sequences, state_});
+        v.c_last = address(c_last, "c_last", {sequences, hidden_});
+        v.gates = address(gates, "gates", {rows, stride_});
+        v.cells = address(cells, "cells", {rows, width_});
+        require(c_last.has_value() == cell_state, "c_last belongs to cells with a cell state");
+        require(!cell_state || gates.has_value() == cells.has_value(), "gates and cells are kept together");
+    }
+
+    void run_forward(uint64_t tick, RecurrenceViews<T>& v) {
+        const double operations = this->operations(v);
+        {
+            const Unlocked unlocked(operations);
+            pack(tick, v, v.ids != nullptr, false, false);
+            walk(
+                v, operations,
+                [this, &v](long parts, long members) { return kernel().forward_scratch(v, parts, members); },
+                [this, &v](const Crew& crew, Scratch scratch) { kernel().forward(v, crew, scratch); });
+        }
+        if (stop_) throw nb::python_error();
+    }
+
     const RecurrenceKernels<T>& kernel() const { return kernels<T>().recurrence; }
     long padded(long n) const { return (n + lanes_ - 1) / lanes_ * lanes_; }
 
@@ -172,6 +196,7 @@ class Recurrence {
         v.hidden_size = hidden_;
         v.state_size = state_;
         v.projected = weight_hr_.has_value();
+        v.format = format_;
         v.stride = stride_;
         v.grad_stride = grad_stride_;
         v.constants = constants_;
@@ -242,14 +267,14 @@ class Recurrence {
         const long together = crew_for(operations, v.batch.steps, v.batch.steps ? v.batch.active[0] : 0);
         if (together > 1) {
             Barrier barrier{together, yield_thread, 0, 0, false};
-            scratch_.prepare(1, scratch_size(1));
+            scratch_.prepare(1, scratch_size(1, together));
             const Scratch shared = scratch_.at(0);
             if (run_together(together,
                              [&](long member, long members) { pass(Crew{0, 1, member, members, &barrier}, shared); }))
                 return;
         }
         const long parts = parts_for(operations, v.batch.ranks);
-        scratch_.prepare(parts, scratch_size(parts));
+        scratch_.prepare(parts, scratch_size(parts, 1));
         run(parts, [&](long part, long count) { pass(Crew{part, count, 0, 1, nullptr}, scratch_.at(part)); });
     }
 
@@ -267,9 +292,10 @@ class Recurrence {
             std::fill(row_made_.begin(), row_made_.end(), false);
             have_input_ = have_back_ = have_dx_ = packed_ = false;
         }
-        p.input = ids && !have_input_ ? nullptr : input_.template of<T>(columns * inputs);
-        p.recurrent = recurrent_.template of<T>(state_gates * width * state);
-        p.second = second ? second_.template of<T>(hidden * width) : nullptr;
+        const auto deep = [this](size_t k) { return static_cast<size_t>(cells(format_, static_cast<long>(k))); };
+        p.input = ids && !have_input_ ? nullptr : input_.template of<T>(columns * deep(inputs));
+        p.recurrent = recurrent_.template of<T>(state_gates * width * deep(state));
+        p.second = second ? second_.template of<T>(deep(hidden) * width) : nullptr;
         p.start = start_.template of<T>(columns);
         p.extras = extra_values_.template of<T>(static_cast<size_t>(layout.extras) * width);
         p.units = units_.template of<T>(width);
@@ -284,11 +310,10 @@ class Recurrence {
             tick_ = tick;
         }
         if (back) {
-            p.recurrent_back = recurrent_back_.template of<T>(state_gates * hidden * padded_state);
-            p.second_back = second ? second_back_.template of<T>(hidden * width) : nullptr;
-            p.input_back = dx || have_dx_
-                               ? input_back_.template of<T>(static_cast<size_t>(layout.gates) * hidden * padded_inputs)
-                               : nullptr;
+            p.recurrent_back = recurrent_back_.template of<T>(deep(state_gates * hidden) * padded_state);
+            p.second_back = second ? second_back_.template of<T>(deep(hidden) * width) : nullptr;
+            const size_t deep_gates = deep(static_cast<size_t>(layout.gates) * hidden);
+            p.input_back = dx || have_dx_ ? input_back_.template of<T>(deep_gates * padded_inputs) : nullptr;
             if (!have_back_ || (dx && !have_dx_)) kernel().pack(v, weights, false);
             have_back_ = true;
             have_dx_ = p.input_back != nullptr;
@@ -321,6 +346,7 @@ class Recurrence {
     std::vector<In<T>> extras_;
     std::vector<const T*> extra_blocks_;
     const CellKernel<T>* cell_;
+    const Format<T>* format_;
     Constants<T> constants_{};
     long hidden_ = 0, inputs_ = 0, state_ = 0, width_ = 0, lanes_ = 0, stride_ = 0, grad_stride_ = 0;
     uint64_t tick_ = 0;

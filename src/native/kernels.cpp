@@ -14,9 +14,6 @@
 namespace elman {
 namespace ELMAN_ISA {
 
-#define ELMAN_TEXT_OF(name) #name
-#define ELMAN_TEXT(name) ELMAN_TEXT_OF(name)
-
 template <class T>
 struct CellTable {
     static constexpr CellKernel<T> cells[] = {
@@ -28,11 +25,11 @@ struct CellTable {
 
 template <class T>
 constexpr Kernels<T> make_kernels() {
-    return {ELMAN_TEXT(ELMAN_ISA),
-            Lanes<T>::count,
+    return {Lanes<T>::count,
             CellTable<T>::cells,
             recurrence_kernels<T>(),
             Linear<T>::pack,
+            Linear<T>::scratch_bytes,
             Linear<T>::forward,
             Linear<T>::backward,
             Linear<T>::weights_scratch,

@@ -79,15 +79,23 @@ struct Linear {
     typedef LinearViews<T> Views;
 
     static void pack(const Views& v, const T* weight, const T* bias, T* packed, T* packed_back, T* padded_bias) {
-        const Packed<T> forward{packed, v.input_size, round_up<T>(v.output_size)};
-        const Packed<T> back{packed_back, v.output_size, round_up<T>(v.input_size)};
+        const Packed<T> forward{packed, v.input_size, round_up<T>(v.output_size), v.format};
+        const Packed<T> back{packed_back, v.output_size, round_up<T>(v.input_size), v.format};
         pack_rows_as_columns(forward, 0, weight, v.output_size, v.input_size, v.input_size);
-        pack_rows(back, 0, weight, v.output_size, v.input_size, v.input_size);
+        if (packed_back) pack_rows(back, 0, weight, v.output_size, v.input_size, v.input_size);
         memcpy(padded_bias, bias, sizeof(T) * static_cast<size_t>(v.output_size));
     }
 
-    static void forward(const Views& v, long part, long parts) {
-        const Packed<T> w{const_cast<T*>(v.packed), v.input_size, round_up<T>(v.output_size)};
+    // Room for the left operands in the weights' format.
+    static long left_size(const Views& v) {
+        const long longest = v.input_size > v.output_size ? v.input_size : v.output_size;
+        return v.format ? kLeftRows * cells(v.format, longest) : 0;
+    }
+    static long scratch_bytes(const Views& v) { return left_size(v) * static_cast<long>(sizeof(T)) + 64; }
+
+    static void forward(const Views& v, long part, long parts, Scratch scratch) {
+        const Packed<T> w{const_cast<T*>(v.packed), v.input_size, round_up<T>(v.output_size), v.format};
+        T* const left = carve<T>(&scratch, left_size(v));
         const Share own = share_of(v.rows, part, parts);
         const T* x[kMaxRows];
         const T* bias[kMaxRows];
@@ -99,13 +107,14 @@ struct Linear {
                 y[i] = v.y + (first + i) * v.output_size;
                 bias[i] = v.bias;
             }
-            rows_times<T>(n, x, Segments{1, v.input_size, 0}, w, bias, y, {0, v.output_size});
+            product<T>(n, x, Segments{1, v.input_size, 0}, w, bias, y, {0, v.output_size}, left);
             for (long i = 0; i < n; ++i) activate_row(v.activation, y[i], v.output_size);
         }
     }
 
-    static void backward(const Views& v, long part, long parts) {
-        const Packed<T> w{const_cast<T*>(v.packed_back), v.output_size, round_up<T>(v.input_size)};
+    static void backward(const Views& v, long part, long parts, Scratch scratch) {
+        const Packed<T> w{const_cast<T*>(v.packed_back), v.output_size, round_up<T>(v.input_size), v.format};
+        T* const left = carve<T>(&scratch, left_size(v));
         const Share own = share_of(v.rows, part, parts);
         const T* dz[kMaxRows];
         T* dx[kMaxRows];
@@ -117,7 +126,7 @@ struct Linear {
                 dz[i] = v.dz + at;
                 if (v.dx) dx[i] = v.dx + (first + i) * v.input_size;
             }
-            if (v.dx) rows_times<T>(n, dz, Segments{1, v.output_size, 0}, w, nullptr, dx, {0, v.input_size});
+            if (v.dx) product<T>(n, dz, Segments{1, v.output_size, 0}, w, nullptr, dx, {0, v.input_size}, left);
         }
     }
 
@@ -131,6 +140,7 @@ struct Linear {
         if (own.first == own.end) return;
         const OuterRight<T> x{carve<T>(&scratch, kRowBlock * round_up<T>(v.input_size)), v.input_size};
         T* const panel = carve<T>(&scratch, kRowBlock * lanes);
+        const Outer<T> outer = outer_of(v.format);
         for (long first = 0; first < v.rows; first += kRowBlock) {
             const long n = v.rows - first < kRowBlock ? v.rows - first : kRowBlock;
             const T* x_rows[kRowBlock];
@@ -139,11 +149,11 @@ struct Linear {
                 x_rows[k] = v.x + (first + k) * v.input_size;
                 dz_rows[k] = v.dz + (first + k) * v.output_size;
             }
-            pack_right(x, x_rows, n);
+            outer.pack_right(x, x_rows, n);
             for (long p = own.first; p < own.end; ++p) {
                 const long unit = p * lanes, valid = v.output_size - unit < lanes ? v.output_size - unit : lanes;
-                pack_left(panel, dz_rows, unit, n, valid, v.d_bias + unit);
-                add_outer(panel, valid, x, n, v.d_weight + unit * v.input_size);
+                outer.pack_left(panel, dz_rows, unit, n, valid, v.d_bias + unit);
+                outer.add(panel, valid, x, n, v.d_weight + unit * v.input_size);
             }
         }
     }

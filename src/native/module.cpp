@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -13,6 +14,7 @@
 #include "bind_ctc.h"
 #include "bind_linear.h"
 #include "bind_recurrence.h"
+#include "bind_stream.h"
 #include "dispatch.h"
 #include "running.h"
 
@@ -115,9 +117,9 @@ void bind(nb::module_& m, const char* suffix) {
     const auto maybe = [](const char* name) { return nb::arg(name).noconvert().none(); };
     nb::class_<Recurrence<T>>(m, (std::string("Recurrence") + suffix).c_str())
         .def(nb::init<const std::string&, const std::string&, const std::string&, In<T>, In<T>, Maybe<In<T>>,
-                      Maybe<In<T>>, std::vector<In<T>>>(),
+                      Maybe<In<T>>, std::vector<In<T>>, const std::string&>(),
              nb::arg("cell"), nb::arg("activation"), nb::arg("gate_activation"), one("weight_ih"), one("weight_hh"),
-             maybe("weight_hr"), maybe("bias"), nb::arg("extras").noconvert())
+             maybe("weight_hr"), maybe("bias"), nb::arg("extras").noconvert(), nb::arg("format") = "")
         .def_prop_ro("tape_width", &Recurrence<T>::tape_width)
         .def_prop_ro("grad_width", &Recurrence<T>::grad_width)
         .def_prop_ro("cell_width", &Recurrence<T>::cell_width)
@@ -129,10 +131,11 @@ void bind(nb::module_& m, const char* suffix) {
              one("d_weight_ih"), one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"),
              nb::arg("d_extras").noconvert());
     nb::class_<Linear<T>>(m, (std::string("Linear") + suffix).c_str())
-        .def(nb::init<In<T>, In<T>>(), one("weight"), one("bias"))
+        .def(nb::init<In<T>, In<T>, const std::string&>(), one("weight"), one("bias"), nb::arg("format") = "")
         .def("forward", &Linear<T>::forward, nb::arg("tick"), nb::arg("activation"), one("x"), one("y"))
         .def("backward", &Linear<T>::backward, nb::arg("tick"), nb::arg("activation"), one("dy"), one("x"), one("y"),
              maybe("dz"), maybe("dx"), one("d_weight"), one("d_bias"));
+    bind_steps<T>(m, suffix);
     m.def("cross_entropy", &cross_entropy<T>, one("logits"), one("targets"), maybe("weights"), nb::arg("scale"),
           maybe("d_logits"));
     m.def("ctc", &ctc<T>, one("logits"), one("lengths"), one("labels"), one("label_lengths"), nb::arg("blank"),
@@ -154,11 +157,12 @@ NB_MODULE(_native, m) {
     const char* const wanted = std::getenv("ELMAN_ISA");
     if (!choose_isa(wanted ? wanted : ""))
         throw nb::import_error((std::string("ELMAN_ISA: this machine or build has no '") + wanted +
-                                "', expected avx512, avx2 or baseline. Unset it to choose the best.")
+                                "', expected avx512bf16, avx512, avx2 or baseline. Unset it to choose the best.")
                                    .c_str());
     bind<float>(m, "32");
     bind<double>(m, "64");
-    m.def("isa", [] { return kernels<float>().isa; });
+    bind_ids_door(m);
+    m.def("isa", [] { return isa(); });
     m.def("lanes", [] { return kernels<float>().lanes; });
     m.def("has_cell", [](const std::string& cell) { return cell_index(cell.c_str()) >= 0; });
     m.def("get_threads", &threads);

@@ -10,17 +10,18 @@ namespace ELMAN_ISA {
 // batches and so that a block of x (128 x 4 vectors) stays in the first cache.
 constexpr long kRowBlock = 128;
 
-// One operand x: its rows are packed as column blocks, once per row block.
-template <class T>
-struct OuterRight {
-    T* packed;  // kRowBlock * round_up(columns)
-    long columns;
-};
-
 template <class T>
 constexpr long outer_scratch(long columns) {
     return kRowBlock * round_up<T>(columns) * static_cast<long>(sizeof(T));
 }
+
+// The three parts of an outer product; those of a format, where the weights have one, stand in their place.
+template <class T>
+struct Outer {
+    void (*pack_right)(const OuterRight<T>& right, const T* const* rows, long n);
+    void (*pack_left)(T* panel, const T* const* rows, long column, long n, long valid, T* bias);
+    void (*add)(const T* panel, long valid, const OuterRight<T>& right, long n, T* d);
+};
 
 template <class T>
 void pack_right(const OuterRight<T>& right, const T* const* rows, long n) {
@@ -52,26 +53,35 @@ void pack_left(T* panel, const T* const* rows, long column, long n, long valid, 
     if (bias) store_part(bias, load_part(bias, valid) + sum, valid);
 }
 
-// d[m] += panel column m times right, for m < valid; d's rows are right.columns long.
-template <class T>
-void add_outer(const T* panel, long valid, const OuterRight<T>& right, long n, T* d) {
+// d[m] += panel column m times right, for m < valid; d's rows are right.columns long. n counts cells.
+template <class M>
+void add_outer(const typename M::Number* panel, long valid, const OuterRight<typename M::Number>& right, long n,
+               typename M::Number* d) {
+    typedef typename M::Number T;
+    typedef typename M::Cell Cell;
     constexpr long lanes = Lanes<T>::count;
     long left = valid, tiles = (valid + kTileRows - 1) / kTileRows;
     for (long m = 0; m < valid; --tiles) {
         const long mr = (left + tiles - 1) / tiles;
-        const T* const column = panel + m;
+        const Cell* const column = reinterpret_cast<const Cell*>(panel) + m;
         T* c[kTileRows];
         for (long i = 0; i < mr; ++i) c[i] = d + (m + i) * right.columns;
-        const T* b = right.packed;
+        const Cell* b = reinterpret_cast<const Cell*>(right.packed);
         for (long first = 0; first < right.columns; first += block_width<T>()) {
             const long wide = right.columns - first < block_width<T>() ? right.columns - first : block_width<T>();
             const int nv = static_cast<int>((wide + lanes - 1) / lanes);
-            run_tile<T, kPanel>(static_cast<int>(mr), nv, &column, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
+            run_tile<M, kPanel>(static_cast<int>(mr), nv, &column, n, b, nullptr, c, first, wide - (nv - 1) * lanes);
             b += n * nv * lanes;
         }
         m += mr;
         left -= mr;
     }
+}
+
+template <class T>
+ELMAN_INLINE Outer<T> outer_of(const Format<T>* format) {
+    if (format) return {format->pack_right, format->pack_left, format->add_outer};
+    return {pack_right<T>, pack_left<T>, add_outer<Plain<T>>};
 }
 
 // The share of `count` things that falls to a part: contiguous and as even as it can be.

@@ -35,6 +35,7 @@ struct Walk {
     const CellLayout& cell;
     const long hidden, width, state, state_width, own;
     const long operand_at, product_at;  // blocks of a tape row; of the projection too
+    T* left = nullptr;                  // room for the left operand of a product in the weights' format
 
     Walk(const Views& views, const Crew& who)
         : v(views),
@@ -62,17 +63,22 @@ struct Walk {
         return zones ? load_part(zones + at, n) : splat(mean);
     }
 
-    Packed<T> packed(T* data, long k, long columns) const { return {data, k, columns}; }
-    // What multiplies the operand: R's block of one gate, or the projection.
-    Packed<T> second() const { return {v.packed.second, hidden, v.projected ? state_width : width}; }
+    // Room for the left operands of one member of a crew, whose longest is k.
+    static long left_size(const Views& v, long k) { return v.format ? round_up<T>(kLeftRows * cells(v.format, k)) : 0; }
+    T* carve_left(Scratch* scratch, long k) const {
+        const long size = left_size(v, k);
+        return size ? carve<T>(scratch, crew.members * size) + crew.member * size : nullptr;
+    }
+
+    Packed<T> packed(T* data, long k, long columns) const { return {data, k, columns, v.format}; }
 
     // A product of at most kMaxRows rows; a crew shares its columns out.
     void multiply(long n, const T* const* a, Segments k, const Packed<T>& w, const T* const* init, T* const* c,
                   long columns) const {
-        if (crew.members == 1) return rows_times<T>(n, a, k, w, init, c, {0, columns});
+        if (crew.members == 1) return product<T>(n, a, k, w, init, c, {0, columns}, left);
         const Share blocks = share_of((columns + block_width<T>() - 1) / block_width<T>(), crew.member, crew.members);
         const long end = blocks.end * block_width<T>();
-        rows_times<T>(n, a, k, w, init, c, {blocks.first * block_width<T>(), end < columns ? end : columns});
+        product<T>(n, a, k, w, init, c, {blocks.first * block_width<T>(), end < columns ? end : columns}, left);
         meet(crew);
     }
 
@@ -92,10 +98,16 @@ struct ForwardPass : Walk<T> {
 
     T *h, *fed, *fresh_h, *c_first, *c_now, *fresh_c, *chunk;
 
-    static long scratch_bytes(const RecurrenceViews<T>& v, long parts) {
+    static long longest_left(const RecurrenceViews<T>& v) {
+        const long inputs = v.ids ? 0 : v.input_size;
+        return inputs > v.hidden_size ? inputs : v.hidden_size;
+    }
+
+    static long scratch_bytes(const RecurrenceViews<T>& v, long parts, long members) {
         const long own = own_count(v.batch.ranks, 0, parts), width = round_up<T>(v.hidden_size);
         const long chunk = own > kChunkRows ? own : kChunkRows;
-        return ((v.gates ? 0 : chunk * v.stride) + own * width * 6) * static_cast<long>(sizeof(T)) + 1024;
+        const long lefts = members * Base::left_size(v, longest_left(v));
+        return ((v.gates ? 0 : chunk * v.stride) + own * width * 6 + lefts) * static_cast<long>(sizeof(T)) + 1024;
     }
 
     ForwardPass(const RecurrenceViews<T>& views, const Crew& who, Scratch scratch) : Base(views, who) {
@@ -106,12 +118,12 @@ struct ForwardPass : Walk<T> {
         c_now = cell.has_cell_state ? carve<T>(&scratch, own * width) : nullptr;
         fresh_c = this->zoned_c() ? carve<T>(&scratch, own * width) : nullptr;
         chunk = v.gates ? nullptr : carve<T>(&scratch, (own > kChunkRows ? own : kChunkRows) * v.stride);
+        this->left = this->carve_left(&scratch, longest_left(v));
     }
 
     void run() {
         if (own == 0) return;
-        if (crew.member == 0) begin();
-        meet(crew);
+        if (crew.member == 0) begin();  // the others meet it after the input product
         long waiting = 0;
         for (long first = 0; first < v.batch.steps && this->running(first) > 0;) {
             const long end = chunk_end(first);
@@ -179,7 +191,7 @@ struct ForwardPass : Walk<T> {
     // a_x = W x + b for the rows of steps [first, end), into the tape or the chunk.
     void input_product(long first, long end) const {
         const long columns = cell.gates * width;
-        const Packed<T> input{v.packed.input, v.input_size, columns};
+        const Packed<T> input = this->packed(v.packed.input, v.input_size, columns);
         const Segments k{1, v.input_size, 0};
         const T* x[kMaxRows];
         const T* start[kMaxRows];
@@ -209,12 +221,12 @@ struct ForwardPass : Walk<T> {
             local += n * v.stride;
         }
         if (waiting) this->multiply(waiting, x, k, input, start, gate, columns);
-        meet(crew);
+        if (v.ids) meet(crew);  // a product ends so by itself
     }
 
     // One step of `rows` sequences from `done` on.
     void step(long t, long done, long rows, T* local) const {
-        const Packed<T> recurrent{v.packed.recurrent, state, cell.state_gates * width};
+        const Packed<T> recurrent = this->packed(v.packed.recurrent, state, cell.state_gates * width);
         const T* operand[kMaxRows];
         T* tape[kMaxRows];
         T* target[kMaxRows];
@@ -247,7 +259,7 @@ struct ForwardPass : Walk<T> {
             if (v.h_mask && !v.projected && this->mine(i)) mask(done + i, made, made);
         }
         if (v.h_mask) meet(crew);
-        const Packed<T> w = this->second();
+        const Packed<T> w = this->packed(v.packed.second, hidden, v.projected ? state_width : width);
         const bool from_zero = v.projected || cell.normalised;
         this->multiply(rows, operand, Segments{1, hidden, 0}, w, from_zero ? nullptr : target, target, w.columns);
         for (long i = 0; i < rows; ++i) {

@@ -18,9 +18,12 @@ struct BackwardPass : Walk<T> {
     const RecurrenceGradients<T>& g;
     T *dh, *dc, *stay_h, *stay_c, *through, *h_prev, *c_first;
 
-    static long scratch_bytes(const RecurrenceViews<T>& v, long parts) {
+    static long longest_left(const RecurrenceViews<T>& v) { return v.cell->layout.gates * v.hidden_size; }
+
+    static long scratch_bytes(const RecurrenceViews<T>& v, long parts, long members) {
         const long own = own_count(v.batch.ranks, 0, parts), width = round_up<T>(v.hidden_size);
-        return (own * 4 + kMaxRows + 2 * kMostMembers) * width * static_cast<long>(sizeof(T)) + 1024;
+        const long lefts = members * Base::left_size(v, longest_left(v));
+        return ((own * 4 + kMaxRows + 2 * kMostMembers) * width + lefts) * static_cast<long>(sizeof(T)) + 1024;
     }
 
     BackwardPass(const RecurrenceViews<T>& views, const RecurrenceGradients<T>& gradients, const Crew& who,
@@ -33,6 +36,7 @@ struct BackwardPass : Walk<T> {
         through = carve<T>(&scratch, kMaxRows * width);
         h_prev = carve<T>(&scratch, kMostMembers * width) + crew.member * width;
         c_first = carve<T>(&scratch, kMostMembers * width) + crew.member * width;
+        this->left = this->carve_left(&scratch, longest_left(v));
     }
 
     void run() {
@@ -153,7 +157,7 @@ struct BackwardPass : Walk<T> {
         for (long i = 0; i < rows; ++i) memset(carry[i], 0, sizeof(T) * static_cast<size_t>(state_width));
         return (void)(carries || target[0] || d_product[0]);
 #endif
-        const Packed<T> back{v.packed.recurrent_back, cell.state_gates * hidden, state_width};
+        const Packed<T> back = this->packed(v.packed.recurrent_back, cell.state_gates * hidden, state_width);
         this->multiply(rows, d_product, Segments{cell.state_gates, hidden, width}, back,
                        carries && !v.h_mask ? carry : nullptr, target, state_width);
         if (v.h_mask)
@@ -225,8 +229,8 @@ struct BackwardPass : Walk<T> {
             target[i] = through + i * width;
         }
         const long k = v.projected ? state : hidden;
-        this->multiply(rows, d_product, Segments{1, k, 0}, Packed<T>{v.packed.second_back, k, width}, nullptr, target,
-                       width);
+        this->multiply(rows, d_product, Segments{1, k, 0}, this->packed(v.packed.second_back, k, width), nullptr,
+                       target, width);
         if (!v.h_mask || v.projected) return;
         for (long i = 0; i < rows; ++i)
             if (this->mine(i)) unmask(done + i, target[i], nullptr, target[i]);
@@ -242,7 +246,8 @@ struct BackwardPass : Walk<T> {
 
         explicit Dx(const BackwardPass& whole)
             : pass(whole),
-              input_back{whole.v.packed.input_back, whole.cell.gates * whole.hidden, round_up<T>(whole.v.input_size)} {}
+              input_back(whole.packed(whole.v.packed.input_back, whole.cell.gates * whole.hidden,
+                                      round_up<T>(whole.v.input_size))) {}
 
         void add(long t, long i) {
             from[waiting] = pass.da_of(t, i);
@@ -252,8 +257,8 @@ struct BackwardPass : Walk<T> {
 
         void flush() {
             if (waiting)
-                rows_times<T>(waiting, from, Segments{pass.cell.gates, pass.hidden, pass.width}, input_back, nullptr,
-                              to, {0, pass.v.input_size});
+                product<T>(waiting, from, Segments{pass.cell.gates, pass.hidden, pass.width}, input_back, nullptr, to,
+                           {0, pass.v.input_size}, pass.left);
             waiting = 0;
         }
     };

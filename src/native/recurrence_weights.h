@@ -17,8 +17,9 @@ struct RecurrenceWeights {
         const CellLayout& cell = v.cell->layout;
         const long hidden = v.hidden_size, width = round_up<T>(hidden), inputs = v.input_size, state = v.state_size;
         const long state_width = round_up<T>(state);
-        const Packed<T> input{v.packed.input, inputs, cell.gates * width};
-        const Packed<T> input_back{v.packed.input_back, cell.gates * hidden, round_up<T>(inputs)};
+        const auto packed = [&v](T* data, long k, long columns) { return Packed<T>{data, k, columns, v.format}; };
+        const Packed<T> input = packed(v.packed.input, inputs, cell.gates * width);
+        const Packed<T> input_back = packed(v.packed.input_back, cell.gates * hidden, round_up<T>(inputs));
         for (int b = 0; b < cell.gates; ++b) {
             const long gate = cell.input_gates[b] * hidden;
             if (forward && input.data)
@@ -27,8 +28,8 @@ struct RecurrenceWeights {
                 pack_rows(input_back, b * hidden, w.weight_ih + gate * inputs, hidden, inputs, inputs);
             if (forward) copy_padded(v.packed.start + b * width, w.bias ? w.bias + gate : nullptr, hidden, width);
         }
-        const Packed<T> recurrent{v.packed.recurrent, state, cell.state_gates * width};
-        const Packed<T> recurrent_back{v.packed.recurrent_back, cell.state_gates * hidden, state_width};
+        const Packed<T> recurrent = packed(v.packed.recurrent, state, cell.state_gates * width);
+        const Packed<T> recurrent_back = packed(v.packed.recurrent_back, cell.state_gates * hidden, state_width);
         for (int b = 0; b < cell.state_gates; ++b) {
             const T* const from = w.weight_hh + cell.recurrent_gates[b] * hidden * state;
             if (forward)
@@ -38,16 +39,16 @@ struct RecurrenceWeights {
         }
         if (v.projected) {
             if (forward)
-                pack_rows_as_columns(Packed<T>{v.packed.second, hidden, state_width}, 0, w.weight_hr, state, hidden,
+                pack_rows_as_columns(packed(v.packed.second, hidden, state_width), 0, w.weight_hr, state, hidden,
                                      hidden);
             else
-                pack_rows(Packed<T>{v.packed.second_back, state, width}, 0, w.weight_hr, state, hidden, hidden);
+                pack_rows(packed(v.packed.second_back, state, width), 0, w.weight_hr, state, hidden, hidden);
         } else if (cell.second_gate >= 0) {
             const T* const from = w.weight_hh + cell.second_gate * hidden * hidden;
             if (forward)
-                pack_rows_as_columns(Packed<T>{v.packed.second, hidden, width}, 0, from, hidden, hidden, hidden);
+                pack_rows_as_columns(packed(v.packed.second, hidden, width), 0, from, hidden, hidden, hidden);
             else
-                pack_rows(Packed<T>{v.packed.second_back, hidden, width}, 0, from, hidden, hidden, hidden);
+                pack_rows(packed(v.packed.second_back, hidden, width), 0, from, hidden, hidden, hidden);
         }
         if (!forward) return;
         for (int b = 0; b < cell.extras; ++b) copy_padded(v.packed.extras + b * width, w.extras[b], hidden, width);
@@ -121,6 +122,7 @@ struct RecurrenceWeights {
         T* const masked = v.h_mask ? carve<T>(&scratch, kRowBlock * state_width) : nullptr;
         T* const left = carve<T>(&scratch, kRowBlock * lanes);
         T* const zero = carve<T>(&scratch, width);
+        const Outer<T> outer = outer_of(v.format);
         copy_padded<T>(zero, nullptr, hidden, width);
         long t = 0, rank = 0, waiting = 0;
         for (long first = 0; first < batch.rows; first += kRowBlock) {
@@ -153,19 +155,19 @@ struct RecurrenceWeights {
                     ++t;
                 }
             }
-            if (v.x) pack_right(x, x_rows, n);
-            pack_right(h, h_rows, n);
-            if (two_products) pack_right(operand, operand_rows, n);
+            if (v.x) outer.pack_right(x, x_rows, n);
+            outer.pack_right(h, h_rows, n);
+            if (two_products) outer.pack_right(operand, operand_rows, n);
             if (stop_now(v.interrupt, n, &waiting)) return;
             for (long p = own.first; p < own.end; ++p) {
                 const Panel at = panel(v, p);
                 if (at.valid <= 0) continue;  // padding of a projection narrower than the block it lies in
-                pack_left(left, da_rows, p * lanes, n, at.valid,
-                          at.input_row >= 0 && g.d_bias ? g.d_bias + at.input_row : nullptr);
+                outer.pack_left(left, da_rows, p * lanes, n, at.valid,
+                                at.input_row >= 0 && g.d_bias ? g.d_bias + at.input_row : nullptr);
                 if (at.input_row >= 0 && v.x)
-                    add_outer(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
-                if (at.state_row >= 0) add_outer(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
-                if (at.operand_row >= 0) add_outer(left, at.valid, operand, n, d_second + at.operand_row * hidden);
+                    outer.add(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
+                if (at.state_row >= 0) outer.add(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
+                if (at.operand_row >= 0) outer.add(left, at.valid, operand, n, d_second + at.operand_row * hidden);
             }
         }
         if (v.ids) one_hot(v, g, own, scratch);

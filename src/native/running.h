@@ -40,6 +40,21 @@ inline long crew_for(double operations, long steps, long sequences) {
     return members;
 }
 
+// The format of this name (views.h); none where the name is empty.
+template <class T>
+const Format<T>* format_of(const std::string& name) {
+    if (name.empty()) return nullptr;
+    if constexpr (std::is_same_v<T, float>)
+        if (const Format<T>* const found = format(name.c_str())) return found;
+    throw nb::value_error(("native core: no format '" + name + "' for these weights").c_str());
+}
+
+// Whether gradients can be taken through weights in this format.
+template <class T>
+bool has_way_back(const Format<T>* format) {
+    return !format || format->pack_rows;
+}
+
 // Lets other Python threads run, unless the work is shorter than the handover.
 class Unlocked {
   public:

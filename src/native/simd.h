@@ -36,6 +36,10 @@ struct Bits<float> {
     typedef int32_t Int;
 };
 template <>
+struct Bits<int32_t> {
+    typedef int32_t Int;
+};
+template <>
 struct Bits<double> {
     typedef int64_t Int;
 };
@@ -201,8 +205,8 @@ ELMAN_INLINE Vec<T> keep_nan(Vec<T> x, Vec<T> result) {
     return x == x ? result : x;
 }
 
-// top / d for d from 1 to 2^126, within an ULP of the division. In AVX-512 its reciprocal to 14 bits and one Newton step cost
-// a third of what a division does.
+// top / d for d from 1 to 2^126, within an ULP of the division. In AVX-512 its reciprocal to 14 bits and one Newton
+// step cost a third of what a division does.
 template <class T>
 ELMAN_INLINE Vec<T> divide(Vec<T> top, Vec<T> d) {
     return top / d;

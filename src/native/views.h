@@ -32,6 +32,64 @@ struct Groups {
     const int64_t* row;    // tape rows, ascending within a group
 };
 
+// Where the left operand's rows have gaps (the padding between gate blocks), k runs over `count` stretches.
+struct Segments {
+    long count, length, stride;
+};
+
+// Columns [first, end) of a product; first is a multiple of the block width.
+struct Columns {
+    long first, end;
+};
+
+template <class T>
+struct Format;
+
+// An operand of an outer product (outer.h): its rows are packed as column blocks, once per row block.
+template <class T>
+struct OuterRight {
+    T* packed;  // kRowBlock * round_up(columns)
+    long columns;
+};
+
+// Weights for products row · weights: column blocks of kTileVectors vectors, each block [cells of k][block width], one
+// after the other; the last block is as narrow as the columns need. Columns are padded with zeros to whole vectors.
+template <class T>
+struct Packed {
+    T* data = nullptr;
+    long k = 0;
+    long columns = 0;                   // padded
+    const Format<T>* format = nullptr;  // null for weights in T itself
+};
+
+// Weights that are held in fewer bits than T, and the products with them. A cell, the room of one T, holds `per_cell`
+// numbers that follow each other in k; `heads` cells of each column come before those, such as a scale. One table for
+// each format and instruction set (formats.cpp); what knows no format works on T. The left operand is brought into the
+// format's form first, in scratch, kLeftRows rows at a time.
+template <class T>
+struct Format {
+    const char* name;
+    long per_cell, heads;
+    // pack_rows is null where weights have no way back. As pack_rows_as_columns and pack_rows in packing.h.
+    void (*pack_columns)(const Packed<T>&, long at, const T* source, long n, long k, long stride);
+    void (*pack_rows)(const Packed<T>&, long k_at, const T* source, long k, long n, long stride);
+    // As rows_times in gemm.h, for any n. left: room for kLeftRows * cells(format, k) T.
+    void (*rows_times)(long n, const T* const* a, Segments k, const Packed<T>& w, const T* const* init, T* const* c,
+                       Columns range, T* left);
+    // As in outer.h: of weights that are trained.
+    void (*pack_right)(const OuterRight<T>& right, const T* const* rows, long n);
+    void (*pack_left)(T* panel, const T* const* rows, long column, long n, long valid, T* bias);
+    void (*add_outer)(const T* panel, long valid, const OuterRight<T>& right, long n, T* d);
+};
+
+constexpr long kLeftRows = 96;
+
+// The room that k numbers take in one column of the weights, or in one row of the left operand.
+template <class T>
+constexpr long cells(const Format<T>* format, long k) {
+    return format ? format->heads + (k + format->per_cell - 1) / format->per_cell : k;
+}
+
 template <class T>
 struct PackedViews {
     T* input;           // (I, G * Hp) packed; null for token ids
@@ -127,6 +185,7 @@ struct RecurrenceViews {
     const CellKernel<T>* cell;
     long input_size, hidden_size, state_size;  // I, H, and P: the width of h
     bool projected;                            // h is P times what the cell gives
+    const Format<T>* format;                   // of all weights that multiply; null for T
     long stride, grad_stride;                  // numbers in a row of the tape and of da
     Constants<T> constants;
     Batch batch;
@@ -175,6 +234,7 @@ template <class T>
 struct LinearViews {
     long rows, input_size, output_size;
     int activation;
+    const Format<T>* format;  // of the weights; null for T
     const T* x;
     const T* packed;       // (I, O) packed
     const T* packed_back;  // (O, I) packed
@@ -264,9 +324,9 @@ struct Crew {
 
 template <class T>
 struct RecurrenceKernels {
-    long (*forward_scratch)(const RecurrenceViews<T>&, long parts);
+    long (*forward_scratch)(const RecurrenceViews<T>&, long parts, long members);
     void (*forward)(const RecurrenceViews<T>&, const Crew&, Scratch);
-    long (*backward_scratch)(const RecurrenceViews<T>&, long parts);
+    long (*backward_scratch)(const RecurrenceViews<T>&, long parts, long members);
     void (*backward)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, const Crew&, Scratch);
     long (*weights_scratch)(const RecurrenceViews<T>&);
     void (*weights)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, long part, long parts, Scratch);
@@ -277,14 +337,14 @@ struct RecurrenceKernels {
 
 template <class T>
 struct Kernels {
-    const char* isa;
     long lanes;
     const CellKernel<T>* cells;  // in the order of cells.def
     RecurrenceKernels<T> recurrence;
     void (*linear_pack)(const LinearViews<T>&, const T* weight, const T* bias, T* packed, T* packed_back,
                         T* padded_bias);
-    void (*linear_forward)(const LinearViews<T>&, long part, long parts);
-    void (*linear_backward)(const LinearViews<T>&, long part, long parts);
+    long (*linear_scratch)(const LinearViews<T>&);
+    void (*linear_forward)(const LinearViews<T>&, long part, long parts, Scratch);
+    void (*linear_backward)(const LinearViews<T>&, long part, long parts, Scratch);
     long (*linear_weights_scratch)(const LinearViews<T>&);
     void (*linear_weights)(const LinearViews<T>&, long part, long parts, Scratch);
     void (*cross_entropy)(const CrossEntropyViews<T>&, long part, long parts);

@@ -23,10 +23,13 @@ import typer
 from elman.errors import ElmanError, Interrupted, SaveError, UsageError, say
 
 __all__ = [
+    "Column",
     "Encoding",
     "Errors",
     "Json",
+    "MemoryMap",
     "Quiet",
+    "Suffixes",
     "Threads",
     "check_output",
     "finish_streams",
@@ -49,6 +52,20 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Encoding = Annotated[str, typer.Option(help="The encoding of text files.")]
 Errors = Annotated[str, typer.Option(help="What to do with bytes that are not text: strict, replace or ignore.")]
+Column = Annotated[
+    str | None, typer.Option(help="The column of texts in Parquet and Arrow tables; needs elman[arrow].")
+]
+Suffixes = Annotated[
+    list[str] | None,
+    typer.Option("--suffix", help="Which files of a folder are taken; default: .txt. May be given several times."),
+]
+MemoryMap = Annotated[
+    bool | None,
+    typer.Option(
+        "--memory-map/--no-memory-map",
+        help="Whether the encoded text lies in a temporary file, on disk; default: if it is large.",
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
 
 

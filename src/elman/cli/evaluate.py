@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from elman.cli.common import Encoding, Errors, Json, Threads, load, print_json, use_threads
+from elman.cli.common import Column, Encoding, Errors, Json, Suffixes, Threads, load, print_json, talk, use_threads
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file from `elman train text`.")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A text file; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A text file, or a folder of them; - is standard input.")],
+    column: Column = None,
+    suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     threads: Threads = None,
@@ -24,11 +26,22 @@ def evaluate(
 
     The text is read as one stream from the zero state; every character but the first is predicted.
     """
-    from elman.tasks import read_text
+    from elman.tasks import Corpus
 
     use_threads(threads)
     language_model = load(model, task="language_model")
-    score = language_model.score(read_text(file, encoding=encoding, errors=errors))
+    corpus = Corpus.from_files(
+        file,
+        suffixes=suffix,
+        column=column,
+        encoding=encoding,
+        errors=errors,
+        vocabulary=language_model.vocabulary_,
+        verbose="auto",
+    )
+    if corpus.left:
+        talk(corpus.account())
+    score = language_model.score(corpus)
     if as_json:
         print_json(score)
         return

@@ -47,7 +47,7 @@ def _print_table(facts: dict[str, Any]) -> None:
             "file": facts["path"],
             "": f"{facts['bytes']:,} bytes, format {facts['format']}, written by elman {facts['version']}",
             "task": facts["task"].replace("_", " "),
-            "parameters": f"{facts['parameters']:,} of {facts['dtype']}",
+            "parameters": f"{facts['parameters']:,} of {facts['weights'] or facts['dtype']}",
         }
     )
     section({layer["name"]: _layer(layer) for layer in facts["layers"]})
@@ -56,7 +56,21 @@ def _print_table(facts: dict[str, Any]) -> None:
         section({"vocabulary": f"{len(symbols):,} characters and <unk>: {_printable(symbols)}"})
     section({name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()})
     section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in facts["training"].items()})
+    section(_quantization(facts["quantization"]))
     Console(highlight=False).print(about)
+
+
+def _quantization(report: dict[str, Any] | None) -> dict[str, str]:
+    if report is None:
+        return {}
+    rows = {"quantized: bytes": f"{report['bytes_after']:,} of weights instead of {report['bytes_before']:,}"}
+    for name, was in (report["before"] or {}).items():
+        rows[f"quantized: {name}"] = f"{_shown(was)} before, {_shown(report['after'][name])} after"
+    if report["worst"] is not None:
+        worst = report["worst"]
+        place = f"sequence {worst['sequence']:,}" + ("" if worst["step"] is None else f", step {worst['step']:,}")
+        rows["quantized: worst case"] = f"outputs differ by {worst['difference']:.3g} at {place}"
+    return rows
 
 
 def _layer(layer: dict[str, Any]) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from elman.cli.common import (
+    Column,
     Encoding,
     Errors,
     Json,
+    MemoryMap,
     Quiet,
+    Suffixes,
     Threads,
     check_output,
     guarded,
@@ -23,7 +27,8 @@ from elman.cli.common import (
 )
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
-from elman.tasks import LanguageModel, SaveEachEpoch, read_text
+from elman.tasks import Corpus, LanguageModel, SaveEachEpoch, find_files
+from elman.tasks.sources import suffixes_of
 
 __all__ = ["app", "text"]
 
@@ -32,14 +37,20 @@ app = typer.Typer(add_completion=False)
 
 def text(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Text files, joined in this order; - is standard input.")
+        list[str],
+        typer.Argument(
+            metavar="FILE", help="Text files, or folders of them, joined in this order; - is standard input."
+        ),
     ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file, rewritten after each epoch.")] = Path(
         "model.elman"
     ),
+    column: Column = None,
+    suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
+    memory_map: MemoryMap = None,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -49,14 +60,26 @@ def text(
 
     Losses are in nats per character. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
     """
-    _check_output(output, files)
+    suffixes = suffix or suffixes_of(column)
+    _check_output(output, find_files(files, suffixes=suffixes).taken)
     use_threads(threads)
-    content = "".join(read_text(file, encoding=encoding, errors=errors) for file in files)
-    model = LanguageModel(**arguments, verbose=0 if quiet else "auto")
+    verbose = 0 if quiet else "auto"
+    corpus = Corpus.from_files(
+        files,
+        suffixes=suffixes,
+        column=column,
+        encoding=encoding,
+        errors=errors,
+        memory_map="auto" if memory_map is None else memory_map,
+        verbose=verbose,
+    )
+    if corpus.left and not quiet:
+        talk(corpus.account())
+    model = LanguageModel(**arguments, verbose=verbose)
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
     try:
-        model.fit(content, callbacks=[saver])
+        model.fit(corpus, callbacks=[saver])
     except Interrupted:
         talk(f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {saver.state}")
         if saver.saved:
@@ -73,7 +96,7 @@ def text(
     print(f"Saved {output}. Next: {following}")
 
 
-def _check_output(output: Path, files: list[str]) -> None:
+def _check_output(output: Path, files: Iterable[str]) -> None:
     """Refuse now what would fail after the first epoch, or destroy the text."""
     check_output(output)
     for file in files:

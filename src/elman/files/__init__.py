@@ -6,12 +6,13 @@
 
 from elman.files.durable import check_target, write_atomic
 from elman.files.format import TensorInfo
-from elman.files.model_file import FORMAT, Header, Meta, not_accepted, open_model, save
+from elman.files.model_file import FORMAT, Header, Meta, Quantized, not_accepted, open_model, save
 
 __all__ = [
     "FORMAT",
     "Header",
     "Meta",
+    "Quantized",
     "TensorInfo",
     "check_target",
     "not_accepted",

@@ -7,8 +7,9 @@ takes duplicate names, and a file from a stranger is to be refused before anythi
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from io import FileIO
 from typing import IO, Annotated, Any, NamedTuple
 
@@ -36,6 +37,9 @@ _DTYPES = {
     )
 }
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
+# NumPy has no such numbers: here they are float32 whose lower half is zero, in the file their upper half.
+_BFLOAT16, _UPPER_HALF = "BF16", np.dtype("<u2")
+_NAMES = {_BFLOAT16: "bfloat16"} | {code: dtype.name for code, dtype in _DTYPES.items()}
 
 # What people give by mistake, by its first bytes.
 _NO_PICKLE = "Loading one can run any code that its author put in, so elman never does"
@@ -52,7 +56,7 @@ _FOREIGN: list[tuple[bytes, str, str | None]] = [
 
 
 class TensorInfo(NamedTuple):
-    """What a file says of one array: NumPy's name of its dtype, and its shape."""
+    """What a file says of one array: NumPy's name of its dtype (or "bfloat16", read as float32), and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -93,24 +97,52 @@ def little_endian(array: npt.ArrayLike, *, name: str) -> npt.NDArray[Any]:
     return np.asarray(given, dtype=dtype, order="C")  # ascontiguousarray would turn shape () into (1,)
 
 
-def container(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
+def container(
+    tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], *, halved: Collection[str] = ()
+) -> bytes:
     """Give the bytes of a container; equal models are equal bytes.
 
     Args:
         tensors: arrays as `little_endian` returns them.
         metadata: texts for the header.
+        halved: names of float32 arrays that are stored as bfloat16; their lower halves must be zero.
 
     Raises:
+        DataTypeError: if an array that is to be halved would lose something.
         SaveError: if the header is longer than reading would accept.
     """
     from safetensors.numpy import save  # here, because reading does without it
 
-    data = save(dict(tensors), dict(metadata))
+    stored = {name: _upper_half(array, name) if name in halved else array for name, array in tensors.items()}
+    data = save(stored, dict(metadata))
+    if halved:
+        data = _renamed(data, halved)
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER:
         limit = f"at most {MAX_HEADER:,} bytes"
         raise SaveError(say("saving", "vocabulary and settings are too long", expected=limit, got=f"{length:,}"))
     return data
+
+
+def _upper_half(array: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint16]:
+    """Give what bfloat16 keeps of float32."""
+    bits = array.view("<u4")
+    if array.dtype != np.dtype("<f4") or (bits & 0xFFFF).any():
+        wrong = f"{name!r} is no bfloat16"
+        raise DataTypeError(say("saving", wrong, expected="float32 whose lower half is zero", got=f"{array.dtype}"))
+    upper: npt.NDArray[np.uint16] = (bits >> 16).astype(_UPPER_HALF)
+    return upper
+
+
+def _renamed(data: bytes, names: Collection[str]) -> bytes:
+    """Say of 16-bit arrays that they are bfloat16, which the library cannot be told through NumPy."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    for name in names:
+        header[name]["dtype"] = _BFLOAT16
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # arrays begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def read_layout(file: IO[bytes], *, size: int, where: str) -> Layout:
@@ -140,7 +172,7 @@ def read_layout(file: IO[bytes], *, size: int, where: str) -> Layout:
         raise ModelFileError(say(where, listed(wrongs)))
     _check_cover(entries, begin=begin, size=size, where=where)
     order = sorted(entries, key=lambda name: entries[name].data_offsets)
-    tensors = {name: TensorInfo(_DTYPES[entries[name].dtype].name, tuple(entries[name].shape)) for name in order}
+    tensors = {name: TensorInfo(_NAMES[entries[name].dtype], tuple(entries[name].shape)) for name in order}
     return Layout(metadata, tensors, {name: begin + entries[name].data_offsets[0] for name in order})
 
 
@@ -157,7 +189,8 @@ def read_array(file: FileIO, info: TensorInfo, *, start: int, where: str) -> npt
         ModelFileError: if the file was shortened since it was checked.
         ResourceError: if there is no memory for the array.
     """
-    stored = np.dtype(info.dtype).newbyteorder("<")
+    halved = info.dtype == _NAMES[_BFLOAT16]
+    stored = _UPPER_HALF if halved else np.dtype(info.dtype).newbyteorder("<")
     try:
         array = np.empty(info.shape, dtype=stored)
     except MemoryError as error:
@@ -169,6 +202,8 @@ def read_array(file: FileIO, info: TensorInfo, *, start: int, where: str) -> npt
         if not count:
             raise ModelFileError(say(where, "the file became shorter while it was read", cure="Load it again"))
         rest = rest[count:]
+    if halved:
+        return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(stored.newbyteorder("="), copy=False)
 
 
@@ -193,9 +228,9 @@ def _check_start(first: bytes, *, size: int, where: str) -> None:
 
 def _check_entry(name: str, entry: _Entry) -> list[str]:
     """Return what is wrong with one array's entry."""
-    dtype = _DTYPES.get(entry.dtype)
+    dtype = _UPPER_HALF if entry.dtype == _BFLOAT16 else _DTYPES.get(entry.dtype)
     if dtype is None:
-        return [f"{quoted(name)} is stored as {quoted(entry.dtype)}; elman reads {', '.join(_DTYPES)}"]
+        return [f"{quoted(name)} is stored as {quoted(entry.dtype)}; elman reads {', '.join(_NAMES)}"]
     start, stop = entry.data_offsets
     if not all(0 <= number < 2**63 for number in (*entry.shape, start, stop)):
         return [f"{quoted(name)} has numbers below 0 or beyond 63 bits"]

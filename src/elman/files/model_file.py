@@ -9,9 +9,9 @@ import errno
 import os
 import stat
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import FileIO
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -22,13 +22,25 @@ from elman.files.durable import write_atomic
 from elman.files.format import TensorInfo, container, little_endian, read_array, read_layout
 from elman.files.plain import listed, not_plain, quoted, strict_json
 
-__all__ = ["FORMAT", "Header", "Meta", "not_accepted", "open_model", "save"]
+__all__ = ["FORMAT", "Header", "Meta", "Quantized", "not_accepted", "open_model", "save"]
 
-FORMAT = 1
-"""The newest format of the file that this version reads, and the one it writes."""
+FORMAT = 2
+"""The newest format of the file that this version reads; 2 is written where weights are quantized, else 1."""
 
 _KEY = "elman"
 _HISTORY = "history."
+
+
+class Quantized(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What a file says of weights that are stored in fewer bytes.
+
+    Attributes:
+        weights: how the matrices are stored: "int8" with a float32 scale per row beside each, or "bfloat16".
+        report: what it cost in accuracy, in plain JSON values.
+    """
+
+    weights: Literal["int8", "bfloat16"]
+    report: dict[str, Any]
 
 
 class Meta(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -41,14 +53,16 @@ class Meta(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         config: what rebuilds the model or task, in plain JSON values.
         vocabulary: the vocabulary of a text task.
         training: how it was trained so far.
+        quantized: how its weights are stored, if in fewer bytes than they have.
     """
 
-    format: Annotated[int, msgspec.Meta(ge=1)] = FORMAT
+    format: Annotated[int, msgspec.Meta(ge=1)] = 1
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     task: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
     config: dict[str, Any]
     vocabulary: dict[str, Any] | None = None
     training: dict[str, Any] | None = None
+    quantized: Quantized | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Writer(msgspec.Struct):
@@ -103,6 +117,7 @@ class Header:
         expected: Mapping[str, tuple[int, ...]] | None = None,
         *,
         dtype: npt.DTypeLike | None = None,
+        dtypes: Mapping[str, str] | None = None,
         allow_nonfinite: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:
         """Read the weights, after comparing all names and shapes with what is expected.
@@ -111,6 +126,7 @@ class Header:
             expected: the weights the model needs, name -> shape; None reads what is there. The file's history, the
                 names that begin with "history.", is left out unless it is expected.
             dtype: the dtype all weights must have; None takes any.
+            dtypes: in its place, that of each, name -> dtype; "bfloat16" is read as float32.
             allow_nonfinite: accept NaN and infinity.
 
         Returns:
@@ -126,7 +142,8 @@ class Header:
             if not name.startswith(_HISTORY) or name in (expected or ())
         }
         wanted = {name: info.shape for name, info in found.items()} if expected is None else expected
-        wrongs = list(_differences(found, wanted, dtype=None if dtype is None else np.dtype(dtype).name))
+        kinds = {} if dtype is None else dict.fromkeys(wanted, np.dtype(dtype).name)
+        wrongs = list(_differences(found, wanted, kinds if dtypes is None else dtypes))
         if wrongs:
             cure = "The file was written for another model or is damaged"
             raise ModelFileError(say(self.where, f"its weights do not fit: {listed(wrongs)}", cure=cure))
@@ -213,6 +230,7 @@ def save(
     tensors: Mapping[str, npt.ArrayLike],
     meta: Meta,
     *,
+    halved: Collection[str] = (),
     allow_nonfinite: bool = False,
 ) -> None:
     """Save a model file, atomically and durably.
@@ -220,7 +238,8 @@ def save(
     Args:
         path: where; its folder must exist.
         tensors: "<layer name>.<param>" -> weights, "history.<name>" -> figures of the training.
-        meta: what the file says about itself.
+        meta: what the file says about itself; its format is set here.
+        halved: names of float32 weights that are stored as bfloat16; their lower halves must be zero.
         allow_nonfinite: save weights that hold NaN or infinity, which loading refuses unless told likewise.
 
     Raises:
@@ -239,8 +258,13 @@ def save(
         if wrongs:
             cure = "What stood there before is untouched"
             raise SaveError(say(where, listed(wrongs), expected="finite weights", cure=cure))
-    text = msgspec.json.encode(meta).decode()
-    write_atomic(path, container(stored, {_KEY: text}))
+    text = msgspec.json.encode(msgspec.structs.replace(meta, format=_format_of(meta))).decode()
+    write_atomic(path, container(stored, {_KEY: text}, halved=halved))
+
+
+def _format_of(meta: Meta) -> int:
+    """Give the oldest format that can say all this, so that as many versions as possible can read it."""
+    return 1 if isinstance(meta.quantized, msgspec.UnsetType) else 2
 
 
 def _open_regular(path: str | os.PathLike[str], *, where: str) -> int:
@@ -290,11 +314,15 @@ def _decode_meta(metadata: Mapping[str, str], *, where: str) -> Meta:
     for part in ("config", "vocabulary", "training"):
         if wrongs := list(not_plain(getattr(meta, part), place=part)):
             raise ModelFileError(say(where, listed(wrongs)))
+    if meta.format < _format_of(meta):
+        raise ModelFileError(say(where, f"it is of format {meta.format}, which has no quantized weights"))
+    if meta.quantized is not msgspec.UNSET and (wrongs := list(not_plain(meta.quantized.report, place="report"))):
+        raise ModelFileError(say(where, listed(wrongs)))
     return meta
 
 
 def _differences(
-    found: Mapping[str, TensorInfo], wanted: Mapping[str, tuple[int, ...]], *, dtype: str | None
+    found: Mapping[str, TensorInfo], wanted: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]
 ) -> Iterator[str]:
     """Say how the weights of a file differ from those a model needs."""
     for name, shape in wanted.items():
@@ -305,8 +333,8 @@ def _differences(
     for name, info in found.items():
         if name not in wanted:
             yield f"{name[:80]!r} {info.shape} is one too many"
-        elif dtype is not None and info.dtype != dtype:
-            yield f"{name!r} has dtype {info.dtype}, expected {dtype}"
+        elif info.dtype != dtypes.get(name, info.dtype):
+            yield f"{name!r} has dtype {info.dtype}, expected {dtypes[name]}"
 
 
 def _not_finite(weights: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:

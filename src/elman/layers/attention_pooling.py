@@ -71,6 +71,10 @@ class AttentionPooling(Layer):
             "query": glorot_uniform(rng, 1, units)[0],
         }
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name W."""
+        return ("weight",)
+
     def kept_per_step(self, input_size: int) -> int:
         """Count u, α, the gradients of u and x, and the steps weighed; see `Layer.kept_per_step`."""
         return 2 * (self.units or input_size) + 3 * input_size + 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
+import numpy as np
 from msgspec.structs import fields
 from numpy.random import Generator
 from numpy.typing import DTypeLike, NDArray
@@ -15,7 +16,9 @@ from elman.errors import NotFittedError, say
 from elman.layers.options import LayerConfig, Size, check_options
 from elman.ops import kernels
 from elman.ops.kernels import Kernel
+from elman.ops.steps import Stepper
 from elman.ops.weights import Weights
+from elman.ops.workspace import activate, current, empty_aligned
 from elman.ragged import Ragged
 
 __all__ = ["Array", "Flow", "Layer", "LayerConfig", "Size", "State"]
@@ -148,6 +151,10 @@ class Layer:
         """
         raise NotImplementedError
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name the matrices that rows are multiplied with or taken from: what `quantize` stores in fewer bytes."""
+        return ()
+
     def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
         """Draw first values for every parameter, float64.
 
@@ -241,6 +248,42 @@ class Layer:
             whole gradient that reaches the hidden state at every step, or None.
         """
         raise NotImplementedError
+
+    def first_state(self, n_sequences: int, dtype: DTypeLike) -> State:
+        """Give the state in which sequences begin, each part (B, ·).
+
+        Args:
+            n_sequences: B.
+            dtype: of the model.
+        """
+        return tuple(np.zeros((n_sequences, size), dtype) for size in self.state_sizes())
+
+    def stepper(self, x: Array, *, state: State, input_size: int, sequences: bool, dtype: DTypeLike) -> Stepper:
+        """Bind the layer to places in memory, for streams that go on step by step without noise.
+
+        This is `forward` on sequences of one step; layers that have a quicker way to the same bits say so.
+
+        Args:
+            x: where the input of every step lies, (n, F) or token ids (n,).
+            state: where the state lies, each part (2, n, ·): two sides, used in turn.
+            input_size: features that come in, or the number of token ids.
+            sequences: whether sequences come in, rather than one row for each.
+            dtype: of the model.
+        """
+        out = empty_aligned((len(x), self.output_size(input_size)), dtype)
+        flow: Flow = Ragged.trusted(x, np.ones(len(x), np.int64)) if sequences else x
+        workspace = current()
+
+        def advance(_: int, side: int) -> None:
+            with activate(workspace):
+                workspace.begin()
+                begin = tuple(part[side] for part in state)
+                y, last, _ = self.forward(flow, state=begin if begin else None, tape=False)
+                out[...] = y.values if isinstance(y, Ragged) else y
+                for part, after in zip(state, last, strict=True):
+                    part[1 - side] = after
+
+        return Stepper(out, advance)
 
     def __repr__(self) -> str:
         options = ((field.name, getattr(self, field.name), field.default) for field in fields(self.Config))

@@ -14,6 +14,7 @@ from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform
 from elman.ops import kernels, linear
 from elman.ops.kernels import Kernel
+from elman.ops.steps import Stepper
 from elman.ragged import Ragged
 
 __all__ = ["Dense", "DenseTape"]
@@ -71,6 +72,10 @@ class Dense(Layer):
         """Draw first values: Glorot uniform for the weight, zeros for the bias."""
         return {"weight": glorot_uniform(rng, self.units, input_size), "bias": np.zeros(self.units)}
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name W."""
+        return ("weight",)
+
     def output_size(self, input_size: int) -> int:
         """Give the number of outputs."""
         return self.units
@@ -105,6 +110,10 @@ class Dense(Layer):
             return x.with_values(y), (), DenseTape(rows, y) if tape else None
         y = linear.forward(x, self.weights, activation=self.activation)  # type: ignore[arg-type]  # an array then
         return y, (), DenseTape(x, y) if tape else None  # type: ignore[arg-type]
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Bind the product; see `Layer.stepper`."""
+        return linear.stepper(x, self.weights, activation=self.activation) or super().stepper(x, **places)
 
     def backward(
         self,

@@ -11,7 +11,8 @@ from numpy.random import Generator
 
 from elman.layers.base import Array, Flow, Layer, LayerConfig, State
 from elman.ops import segments
-from elman.ops.noise import coins
+from elman.ops.noise import coins, step_coins
+from elman.ops.steps import Stepper
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
@@ -97,9 +98,18 @@ class Dropout(Layer):
         if rng is None or self.rate == 0:
             return x, (), DropoutTape(None) if tape else None
         rows = x.values if isinstance(x, Ragged) else x
-        shared = self.per_sequence and isinstance(x, Ragged)
-        mask = self._mask(rng, (len(x) if shared else len(rows), rows.shape[1]), rows.dtype)
+        width, keep = rows.shape[1], 1 - self.rate
+        if isinstance(x, Ragged) and not self.per_sequence:
+            drawn = step_coins(rng, keep, x, width)
+        else:
+            drawn = coins(rng, keep, (len(x), width))
+        mask = current().take(drawn.shape, rows.dtype)
+        np.multiply(drawn, mask.dtype.type(1 / keep), out=mask)
         return _multiply(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Hand on what comes in: nothing is dropped where nothing is learned."""
+        return Stepper(x, None)
 
     def backward(
         self,
@@ -115,12 +125,6 @@ class Dropout(Layer):
         if not want_dx or tape.mask is None:
             return dy if want_dx else None, (), None
         return _multiply(dy, tape.mask, per_step=not self.per_sequence), (), None
-
-    def _mask(self, rng: Generator, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-        """Draw zeros and 1 / (1 − rate)."""
-        mask = current().take(shape, dtype)
-        np.multiply(coins(rng, 1 - self.rate, shape), mask.dtype.type(1 / (1 - self.rate)), out=mask)
-        return mask
 
 
 def SpatialDropout1D(rate: float, *, name: str | None = None) -> Dropout:

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from elman.layers.base import Array, Layer, LayerConfig, Size, State
 from elman.ops import embedding, kernels
 from elman.ops.kernels import Kernel
+from elman.ops.steps import Stepper
 from elman.ragged import Ragged
 
 __all__ = ["Embedding", "EmbeddingTape"]
@@ -76,6 +77,10 @@ class Embedding(Layer):
         """Draw first values from a normal distribution with standard deviation 1."""
         return {"weight": rng.normal(0.0, _STD, (self.vocab_size, self.units))}
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name the table; a row has its own scale there."""
+        return ("weight",)
+
     def output_size(self, input_size: int) -> int:
         """Give the numbers per id."""
         return self.units
@@ -93,6 +98,10 @@ class Embedding(Layer):
         """
         ids = x.values
         return x.with_values(embedding.forward(ids, self.weights)), (), EmbeddingTape(ids) if tape else None
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Bind the lookup; see `Layer.stepper`."""
+        return embedding.stepper(x, self.weights) or super().stepper(x, **places)
 
     def backward(
         self,

@@ -18,8 +18,9 @@ from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform, orthogonal
 from elman.ops import kernels, recurrence
 from elman.ops.kernels import Kernel
-from elman.ops.noise import QUIET, Noise, coins, keep_mask
+from elman.ops.noise import QUIET, Noise, keep_mask, step_coins
 from elman.ops.recurrence import RecurrenceTape
+from elman.ops.steps import Stepper
 from elman.ragged import Ragged
 
 __all__ = ["ActivationName", "Rate", "Recurrent", "RecurrentConfig", "RecurrentTape"]
@@ -176,6 +177,11 @@ class Recurrent(Layer):
         """Say which kernel runs the cell; see `Layer.runs_on`."""
         return kernels.of_recurrence(self.cell, dtype)
 
+    def product_weights(self) -> tuple[str, ...]:
+        """Name W, R and a projection."""
+        names = self.cell.param_shapes(1, self.units)
+        return tuple(name for name in ("weight_ih", "weight_hh", "weight_hr") if name in names)
+
     def output_size(self, input_size: int) -> int:
         """Give the width of h."""
         return self.state_sizes()[0]
@@ -204,7 +210,7 @@ class Recurrent(Layer):
         """
         learned = state is None and self.initial_state == "learned"
         if learned:
-            state = tuple(np.tile(self.weights[name], (len(x), 1)) for name in self._initial)
+            state = self.first_state(len(x), self.weights["weight_hh"].dtype)
         x_mask, noise = None, QUIET
         if self._noisy:
             x_mask, noise = self._x_mask(x, rng), self._noise(x, rng)
@@ -213,6 +219,17 @@ class Recurrent(Layer):
         y, last, kept = recurrence.forward(self.cell, x, self.weights, state=state, tape=tape, noise=noise)
         out = x.with_values(y) if self.return_sequences else last[0]
         return out, last, None if kept is None else RecurrentTape(kept, x_mask, learned)
+
+    def first_state(self, n_sequences: int, dtype: DTypeLike) -> State:
+        """Give the state in which sequences begin: zeros, or the learned one."""
+        if self.initial_state != "learned":
+            return super().first_state(n_sequences, dtype)
+        return tuple(np.tile(self.weights[name], (n_sequences, 1)) for name in self._initial)
+
+    def stepper(self, x: Array, *, state: State, **places: Any) -> Stepper:
+        """Bind the recurrence; see `Layer.stepper`."""
+        bound = recurrence.stepper(self.cell, x, self.weights, state=state, noise=self._means())
+        return bound or super().stepper(x, state=state, **places)
 
     def _x_mask(self, x: Ragged, rng: Generator | None) -> Array | None:
         """Draw what the inputs of every sequence are multiplied by."""
@@ -224,19 +241,24 @@ class Recurrent(Layer):
 
     def _noise(self, x: Ragged, rng: Generator | None) -> Noise:
         """Draw what is done at random in training, or give the mean of it."""
-        rates = self._zones()
         if rng is None:
-            return Noise(zone_h=rates[0], zone_c=rates[1]) if any(rates) else QUIET
+            return self._means()
+        rates = self._zones()
         sizes, dtype = self.state_sizes(), self.weights["weight_hh"].dtype
         drawn: dict[str, Any] = {}
         if self.recurrent_dropout:
             drawn["h_mask"] = keep_mask(rng, self.recurrent_dropout, (len(x), sizes[0]), dtype)
         for name, rate, size in zip(("zone_h", "zone_c"), rates, sizes, strict=False):
             if rate:
-                drawn[name] = coins(rng, rate, (x.n_steps, size)).astype(dtype)
+                drawn[name] = step_coins(rng, rate, x, size).astype(dtype)
         if self.weight_drop:
             drawn["weight_mask"] = keep_mask(rng, self.weight_drop, self.weights["weight_hh"].shape, dtype)
         return Noise(**drawn) if drawn else QUIET
+
+    def _means(self) -> Noise:
+        """Give what the noise of training is on average."""
+        rates = self._zones()
+        return Noise(zone_h=rates[0], zone_c=rates[1]) if any(rates) else QUIET
 
     def _zones(self) -> tuple[float, float]:
         """Give the rates of zoneout for h and c."""

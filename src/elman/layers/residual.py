@@ -11,7 +11,8 @@ from numpy.random import Generator
 from elman.errors import UsageError, say
 from elman.layers.base import Array, Flow, Layer, State
 from elman.layers.wrapper import Wrapper, WrapperConfig, part_of_grads
-from elman.ops.workspace import current
+from elman.ops.steps import Stepper
+from elman.ops.workspace import current, empty_aligned
 from elman.ragged import Ragged
 
 __all__ = ["Residual"]
@@ -76,6 +77,18 @@ class Residual(Wrapper):
         """
         y, last, kept = self.layer.forward(x, state=state, rng=rng, tape=tape)
         return _added(x, y), last, kept
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Bind the layer and the sum; see `Layer.stepper`."""
+        y, inner = self.layer.stepper(x, **places)
+        out = empty_aligned(x.shape, x.dtype)
+
+        def advance(ticks: int, side: int) -> None:
+            if inner is not None:
+                inner(ticks, side)
+            np.add(x, y, out=out)
+
+        return Stepper(out, advance)
 
     def backward(
         self,

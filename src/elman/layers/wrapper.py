@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import DTypeLike
 
 from elman.errors import UsageError, say
-from elman.layers.base import Array, Layer, LayerConfig
+from elman.layers.base import Array, Layer, LayerConfig, State
 from elman.layers.options import check_options
 from elman.layers.registry import from_config
 from elman.ops import kernels
@@ -103,11 +103,19 @@ class Wrapper(Layer):
         """Give every part its weights; they keep the clock."""
         super().bind(weights)
         for part, layer in self.parts.items():
-            layer.bind(Weights(part_of_grads(weights, part), weights.clock))
+            layer.bind(Weights(part_of_grads(weights, part), weights.clock, weights.precision))
+
+    def product_weights(self) -> tuple[str, ...]:
+        """Name those of all parts."""
+        return tuple(f"{part}.{name}" for part, layer in self.parts.items() for name in layer.product_weights())
 
     def state_sizes(self) -> tuple[int, ...]:
         """Give the width of every part of the state, part after part."""
         return tuple(size for layer in self.parts.values() for size in layer.state_sizes())
+
+    def first_state(self, n_sequences: int, dtype: DTypeLike) -> State:
+        """Give the state in which sequences begin, part after part."""
+        return tuple(array for layer in self.parts.values() for array in layer.first_state(n_sequences, dtype))
 
     def kept_per_step(self, input_size: int) -> int:
         """Count what all parts hold; see `Layer.kept_per_step`."""

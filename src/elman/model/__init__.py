@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from elman.model.quantization import Quantization
 from elman.model.sequential import Sequential
+from elman.model.stream import Stream
 
-__all__ = ["Sequential"]
+__all__ = ["Quantization", "Sequential", "Stream"]

@@ -32,6 +32,7 @@ class ModelConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         name: of the model.
         dtype: of its parameters.
+        precision: what its products are made in, None for the dtype.
         input_size: features of a step, or the number of token ids; None before the model is built.
         ids: whether token ids come in; None if that was not said.
         layers: config of each; {"shared": name} for a layer that stood before.
@@ -40,6 +41,7 @@ class ModelConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     dtype: Literal["float32", "float64"]
+    precision: Literal["bfloat16"] | None = None
     input_size: InputSize | None = None
     ids: bool | None = None
     layers: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1, max_length=1000)]

@@ -213,7 +213,7 @@ def own_steps(layers: tuple[Layer, ...]) -> int | None:
 
 
 def checked_state(
-    layers: tuple[Layer, ...], state: Any, *, n_sequences: int, dtype: np.dtype[Any], where: str
+    layers: tuple[Layer, ...], state: Any, *, n_sequences: int, dtype: np.dtype[Any], where: str, who: str = "x"
 ) -> State:
     """Check a state that a user gave and bring it to the model's dtype.
 
@@ -223,6 +223,7 @@ def checked_state(
         n_sequences: B.
         dtype: of the model.
         where: who asks, for messages.
+        who: has n_sequences, for messages.
 
     Raises:
         UsageError: naming the layer whose state does not fit.
@@ -244,7 +245,7 @@ def checked_state(
         if found != shapes:
             n_found = {shape[0] if shape else 1 for shape in found}
             if [shape[1:] for shape in found] == [shape[1:] for shape in shapes] and len(n_found) == 1:
-                wrong = f"{name} is that of {n_found.pop()} sequences, and x has {n_sequences}"
+                wrong = f"{name} is that of {n_found.pop()} sequences, and {who} has {n_sequences}"
                 cure = "A state goes with its sequences: give one row each, or leave it out to begin with zeros."
             else:
                 wrong, cure = f"{name} does not fit", None

@@ -71,6 +71,7 @@ class Explanation:
         title: of the model.
         layers: one entry per layer, and per part of layers that hold others.
         dtype: of parameters and arithmetic.
+        precision: what matrix products are made in: the dtype's name, "bfloat16", or "int8" for such weights.
         instruction_set: of the native core, or None without it.
         threads: that the native core may use.
         batch_size: sequences of the batch.
@@ -81,6 +82,7 @@ class Explanation:
     title: str
     layers: tuple[LayerFacts, ...]
     dtype: str
+    precision: str
     instruction_set: str | None
     threads: int
     batch_size: int
@@ -115,6 +117,8 @@ class Explanation:
 
         core = "NumPy" if self.instruction_set is None else f"native core {self.instruction_set}"
         title = f"{self.title}: {core}, {self.threads} threads, {self.dtype}"
+        if self.precision != self.dtype:
+            title += f", products in {self.precision}"
         table = Table(
             title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_footer=True,
             pad_edge=False,
@@ -138,6 +142,8 @@ class Explanation:
         if self.loss is not None:
             table.add_row(Text(f"loss ({self.loss.kind})"), Text(_shown(self.loss, reasons)))
         notes = [Text(f"({number}) NumPy: {reason}", style="dim") for number, reason in enumerate(reasons, 1)]
+        if (note := kernels.note_on(self.precision)) is not None:
+            notes.append(Text(note, style="dim"))
         return Group(table, *notes)
 
     def __repr__(self) -> str:
@@ -151,6 +157,7 @@ def explain(
     input_size: int,
     ids: bool,
     dtype: np.dtype[Any],
+    precision: str,
     batch_size: int,
     steps: int,
     loss: Loss | None,
@@ -163,6 +170,7 @@ def explain(
         input_size: features of a step, or the number of token ids.
         ids: whether token ids come in.
         dtype: of the parameters.
+        precision: of the model.
         batch_size: sequences of the batch.
         steps: of each of them.
         loss: that the model is compiled with, or None.
@@ -201,6 +209,7 @@ def explain(
         title=title,
         layers=tuple(facts),
         dtype=str(dtype),
+        precision=precision,
         instruction_set=config["instruction_set"],
         threads=config["threads"],
         batch_size=batch_size,

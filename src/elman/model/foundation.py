@@ -18,6 +18,9 @@ from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
 from elman.model.naming import check_named
+from elman.model.precision import checked_dtype, checked_precision
+from elman.model.quantization import Quantization
+from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
@@ -28,7 +31,7 @@ from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
 from elman.training.optimizers import OPTIMIZERS, Optimizer
-from elman.training.parameters import Parameters, parameter_shapes
+from elman.training.parameters import Parameters, no_gradients, parameter_shapes
 from elman.training.seeds import Seed, spawn
 
 __all__ = ["Foundation"]
@@ -38,12 +41,20 @@ Array = NDArray[Any]
 # Of one optimizer: years of training, and whole in the float64 that schedules compute with.
 _MOST_STEPS = 2**53
 
+# What a copy takes over as it is.
+_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "quantization")
+
 
 class Foundation:
     """The part of a model that does not touch data; see `Sequential`."""
 
     def __init__(
-        self, layers: Sequence[Layer] = (), *more: Layer, dtype: DTypeLike = "float32", name: str = "sequential"
+        self,
+        layers: Sequence[Layer] = (),
+        *more: Layer,
+        dtype: DTypeLike = "float32",
+        precision: str | None = None,
+        name: str = "sequential",
     ) -> None:
         if more:
             cure = "Write Sequential([first, second, ...])"
@@ -62,7 +73,8 @@ class Foundation:
         if not self.layers:
             cure = "Give all of them at once, as a list: none can be added later"
             raise UsageError(say("Sequential", "there are no layers", expected="at least one", cure=cure))
-        self.dtype, self.name = _checked_dtype(dtype), name
+        self.dtype, self.name = checked_dtype(dtype), name
+        self.precision = checked_precision(precision, self.dtype)
         name_layers(self.layers)
         self.input_size: int | None = None
         self.ids: bool | None = None
@@ -71,6 +83,7 @@ class Foundation:
         self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
         self.loss: Loss | None = None
+        self.quantization: Quantization | None = None
         self._parameters: Parameters | None = None
         self._engine: Engine | None = None
         self._draws: np.random.Generator | None = None
@@ -151,6 +164,7 @@ class Foundation:
             input_size=self.input_size or first.vocab_size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            quantization=self.quantization,
         )
         Console(highlight=False).print(table)
 
@@ -207,6 +221,7 @@ class Foundation:
             input_size=size,
             ids=self._comes_as_ids(self.ids) or first.vocab_size is not None,
             dtype=self.dtype,
+            precision=self.precision if self.quantization is None else self.quantization.weights,
             batch_size=int(batch_size),
             steps=int(steps),
             loss=self.loss,
@@ -227,7 +242,7 @@ class Foundation:
         return list(self.named_weights().values())
 
     def set_weights(self, weights: Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> None:
-        """Replace all parameters, or none if one does not fit.
+        """Replace all parameters, or none if one does not fit; those of a quantized model are rounded.
 
         Args:
             weights: as `get_weights` or `named_weights` gives them.
@@ -274,6 +289,7 @@ class Foundation:
         return {
             "name": self.name,
             "dtype": str(self.dtype),
+            "precision": self._products(),
             "input_size": self.input_size,
             "ids": self.ids,
             "layers": layer_configs(self.layers),
@@ -291,7 +307,9 @@ class Foundation:
             UsageError: if something in it is unknown or out of its bounds.
         """
         checked = check_config(config)
-        model = cls(layers_from_configs(checked.layers), dtype=checked.dtype, name=checked.name)
+        model = cls(
+            layers_from_configs(checked.layers), dtype=checked.dtype, precision=checked.precision, name=checked.name
+        )
         if checked.input_size is not None:
             check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
         model.input_size, model.ids = checked.input_size, checked.ids
@@ -339,12 +357,14 @@ class Foundation:
             SaveError: if it cannot be written; what stood there before is untouched.
         """
         self.check_savable("save")
-        tensors: dict[str, Any] = dict(self.parameters.named())
-        if self.history is not None:
-            tensors |= {f"history.{name}": column for name, column in self.history.tensors().items()}
+        held = stored(self)
+        history = {} if self.history is None else self.history.tensors()
+        tensors = held.tensors | {f"history.{name}": column for name, column in history.items()}
         training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
-        meta = files.Meta(version=__version__, task="model", config=self.config(), training=training)
-        files.save(path, tensors, meta)
+        meta = files.Meta(
+            version=__version__, task="model", config=self.config(), training=training, quantized=held.quantized
+        )
+        files.save(path, tensors, meta, halved=held.halved)
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -359,7 +379,7 @@ class Foundation:
         """
         try:
             model = cls.from_config(header.meta.config)
-            shapes = model.weight_shapes()
+            model.weight_shapes()
         except (UsageError, NotFittedError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
         steps = (header.meta.training or {}).get("steps", 0)
@@ -368,10 +388,25 @@ class Foundation:
             raise files.not_accepted(header, "training", why)
         if model.optimizer is not None:
             model.optimizer.resume(steps)
-        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
+        model.take_weights(header, allow_nonfinite=allow_nonfinite)
         columns = header.read_history()
         model.history = History.from_tensors(columns) if columns else None
         return model
+
+    def take_weights(self, header: files.Header, *, allow_nonfinite: bool = False) -> None:
+        """Take the weights of an open file, and how they are stored; the model must not be built.
+
+        Args:
+            header: from `files.open_model`.
+            allow_nonfinite: accept weights that are NaN or infinite.
+
+        Raises:
+            ModelFileError: if they do not fit.
+        """
+        self.quantization = read_quantization(header)
+        if self.quantization is not None and self.dtype != np.float32:
+            raise files.not_accepted(header, "config", f"quantized weights are not {self.dtype}")
+        self.load_weights(read_weights(header, self, allow_nonfinite=allow_nonfinite))
 
     def check_savable(self, where: str) -> None:
         """Refuse losses, metrics, optimizers, schedules and layers of your own that no file can name.
@@ -390,7 +425,7 @@ class Foundation:
         own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
         return {
             "layers": tuple(twins[id(layer)] for layer in self.layers),
-            **{name: getattr(self, name) for name in ("dtype", "name", "input_size", "ids", "loss", "metrics", "clip")},
+            **{name: getattr(self, name) for name in _OWN},
             **own,
             "weights": self.named_weights() if self.built else None,
         }
@@ -398,14 +433,20 @@ class Foundation:
     def __setstate__(self, state: dict[str, Any]) -> None:
         rest = dict(state)
         weights = rest.pop("weights")
-        Foundation.__init__(self, rest.pop("layers"), dtype=rest.pop("dtype"), name=rest.pop("name"))
+        how = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
+        Foundation.__init__(self, rest.pop("layers"), **how)
         self.__dict__.update(rest)
         if weights is not None:
             self.load_weights(weights)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))
-        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r})"
+        precision = "" if self._products() is None else f", precision={self.precision!r}"
+        return f"{type(self).__name__}([{inside}], dtype={str(self.dtype)!r}{precision})"
+
+    def _products(self) -> str | None:
+        """Give what products are made in where that is not the dtype."""
+        return None if self.precision == str(self.dtype) else self.precision
 
     def _build(self, input_size: int, ids: bool | None, rng: np.random.Generator | None) -> None:
         """Allocate, initialise and bind; nothing changes if it fails."""
@@ -418,7 +459,10 @@ class Foundation:
                 cure = "Make a new layer: layers.from_config(layer.config())"
                 raise UsageError(say("build", f"layer '{layer.name}' belongs to another model", cure=cure))
         check_stack(self.layers, input_size=input_size, ids=self._comes_as_ids(ids))
-        self._parameters = Parameters.build(self.layers, input_size, dtype=self.dtype, rng=rng)
+        storage = None if self.quantization is None else self.quantization.weights
+        self._parameters = Parameters.build(
+            self.layers, input_size, dtype=self.dtype, rng=rng, precision=self._products(), storage=storage
+        )
         self.input_size, self.ids = input_size, ids
         self._connect()
 
@@ -431,6 +475,10 @@ class Foundation:
             raise UsageError(say(where, "the model is not compiled", cure="Call model.compile(optimizer, loss) first"))
         return self.optimizer
 
+    def _check_not_rounded(self, where: str) -> None:
+        if self.quantization is not None:
+            raise no_gradients(where, self.quantization.weights)
+
     def _engine_for(self, where: str) -> Engine:
         if self._engine is None:
             raise NotFittedError(
@@ -441,14 +489,3 @@ class Foundation:
     def _comes_as_ids(self, ids: bool | None) -> bool:
         """Say what is taken to come in where the model leaves it open."""
         return self.layers[0].needs_ids if ids is None else ids
-
-
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Give float32 or float64; None, which NumPy takes for float64, is neither."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except (TypeError, ValueError):
-        found = None
-    if found is None or str(found) not in ("float32", "float64"):
-        raise UsageError(say("Sequential", "dtype is not accepted", expected="float32 or float64", got=repr(dtype)))
-    return found

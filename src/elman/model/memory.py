@@ -83,7 +83,7 @@ def check_memory(
     itemsize: int,
     quiet: bool,
     most: int | None = None,
-    cure: str = "Take a smaller batch_size, or cut the sequences into shorter ones",
+    cure: str = "Take a smaller batch_size, or give a memory_budget",
 ) -> None:
     """Say what the largest batch will hold where it is much, and refuse what the machine does not have.
 

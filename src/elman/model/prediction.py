@@ -7,18 +7,19 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.engines.segments import Plan, Segmented, count_over_time
 from elman.errors import UsageError, say
-from elman.layers import check_carry
-from elman.model.data import DataOptions, at_once, checked_state, own_steps, read_data, read_input
+from elman.layers import Wrapper, check_carry
+from elman.model.data import STEPS_AT_ONCE, DataOptions, at_once, checked_state, own_steps, read_data, read_input
 from elman.model.foundation import Foundation
+from elman.model.stream import Stream
 from elman.ragged import Ragged
 from elman.training import loop, progress
-from elman.training.batches import part_of
+from elman.training.batches import Batch, part_of
 from elman.training.checks import check_count
 
 __all__ = ["Prediction"]
 
-Array = NDArray[Any]
 State = loop.State
 
 
@@ -76,7 +77,7 @@ class Prediction(Foundation):
         self._check_batches(batches, "evaluate")
         shown = progress.watch(batches, total=len(batches), what="evaluate", verbose=verbose)
         carries = batches.carries_state
-        return loop.evaluate(self._engine_for("evaluate"), shown, metrics=self.metrics, carries_state=carries)
+        return loop.evaluate(self._in_windows("evaluate"), shown, metrics=self.metrics, carries_state=carries)
 
     def _check_batches(self, batches: loop.Batches, where: str) -> None:
         """Refuse what is no batches, and batches that carry a state through layers that cannot."""
@@ -87,6 +88,15 @@ class Prediction(Foundation):
             raise UsageError(say(f"{where}_batches", "these are no batches", expected=expected, got=got, cure=cure))
         if batches.carries_state:
             check_carry(self.layers, where=where)
+        if getattr(batches, "documents", None) is not None:
+            for layer in self.layers:
+                inner = layer
+                while isinstance(inner, Wrapper):
+                    inner = inner.layer
+                if getattr(inner, "initial_state", "zeros") == "learned":
+                    wrong = f"{layer.title} has a learned initial state, and documents begin in the middle of windows"
+                    cure = "Take initial_state='zeros', or SequenceBatches with one sequence per document"
+                    raise UsageError(say(where, wrong, cure=cure))
 
     def predict(
         self,
@@ -118,7 +128,7 @@ class Prediction(Foundation):
             NotFittedError: if the model is not built.
             DataError: if x does not fit.
         """
-        engine = self._engine_for("predict")
+        engine = self._in_windows("predict")
         progress.check_verbose(verbose, "predict")
         batch, restore = read_input(self, x, where="predict", lengths=lengths, pad_value=pad_value)
         if state is not None:
@@ -144,31 +154,41 @@ class Prediction(Foundation):
         )
         return given, joined
 
-    def step(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
-        """Run one sequence on from a state and give the last output: what sampling does.
+    def _in_windows(self, where: str) -> Segmented:
+        """Give the engine, told to run what is long in windows of time, with the same bits, where layers look back."""
+        engine = self._engine_for(where)
+        n_over_time, gives_rows = count_over_time(self.layers)
+        whole = not all(layer.causal for layer in self.layers[:n_over_time])
+        if where != "predict" and self.loss is not None and self.loss.targets == "labels":
+            whole |= not gives_rows  # that loss needs whole sequences
+
+        def plan(batch: Batch) -> Plan | None:
+            n_windows = batch.x.n_steps // STEPS_AT_ONCE
+            return None if whole or n_windows < 2 else Plan(n_windows, kept=2)
+
+        return Segmented(engine, plan)
+
+    def stream(self, batch: int = 1) -> Stream:
+        """Begin sequences that go on step by step; see `elman.model.Stream`.
 
         Args:
-            x: (steps,) token ids or (steps, features) numbers, at least one step.
-            state: as the step before gave it; zeros if None.
-
-        Returns:
-            The output of the last step (K,), and the state.
+            batch: how many at once; others may join and leave.
 
         Raises:
             NotFittedError: if the model is not built.
-            DataError: if x does not fit.
+            UsageError: if a layer needs whole sequences, or batch is no count.
+
+        Example:
+            >>> from elman import Sequential, layers
+            >>> model = Sequential([layers.LSTM(8), layers.Dense(2)])
+            >>> model.build(3)
+            >>> stream = model.stream(batch=4)
+            >>> stream.step(np.zeros((4, 3))).shape
+            (4, 2)
         """
-        engine = self._engine_for("step")
-        check_carry(self.layers, where="step")
-        batch, _ = read_input(self, np.asarray(x)[None], where="step")
-        if batch.n_steps == 0:
-            raise UsageError(say("step", "x has no steps", expected="at least one"))
-        if state is not None:
-            state = checked_state(self.layers, state, n_sequences=1, dtype=self.dtype, where="step")
-        out, last = engine.forward(batch, state=state)
-        return (out.values[-1] if isinstance(out, Ragged) else out[-1]), last
+        return Stream(self, batch)
 
 
-def _like(x: Ragged, rows: Array, steps: int | None) -> Ragged:
+def _like(x: Ragged, rows: NDArray[Any], steps: int | None) -> Ragged:
     """Give the sequences that rows (N, K) are: those of x, or so many steps for each of them."""
     return x.with_values(rows) if steps is None else Ragged(rows, np.full(len(x), steps))

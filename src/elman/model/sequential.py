@@ -9,11 +9,13 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from elman.engines.segments import Segmented
 from elman.errors import DivergedError, UsageError, say
-from elman.layers import check_carry
+from elman.layers import check_carry, check_stack
+from elman.model.budget import Budget, MemoryBudget
 from elman.model.data import Data, DataOptions, checked_state, read_data, split
 from elman.model.memory import check_memory
-from elman.model.prediction import Prediction
+from elman.model.quantizing import Quantizing
 from elman.ragged import Ragged
 from elman.training import loop, progress
 from elman.training.batches import Batch
@@ -23,6 +25,7 @@ from elman.training.history import History
 from elman.training.optimizers import clip_global_norm
 from elman.training.run import OnNonfinite, check_on_nonfinite
 from elman.training.seeds import Seed, spawn
+from elman.training.truncation import Truncate, TruncatedBatches, read_truncate
 
 __all__ = ["Sequential"]
 
@@ -30,7 +33,7 @@ Array = NDArray[Any]
 State = loop.State
 
 
-class Sequential(Prediction):
+class Sequential(Quantizing):
     """A stack of layers that can be trained, asked, looked at and saved.
 
     Sequences may have any lengths: x is (batch, steps, features) numbers, (batch, steps) token ids, a
@@ -39,17 +42,20 @@ class Sequential(Prediction):
     Args:
         layers: from input to output; one may stand twice and shares its weights then.
         dtype: "float32" or "float64", of parameters and arithmetic.
+        precision: what matrix products are made in: the dtype if None; "bfloat16" rounds weights and what they are
+            multiplied with to 8 bits of mantissa, in training too. Parameters, states, sums and all else stay float32.
         name: for `summary` and the file.
 
     Attributes:
         layers: as given, all named.
+        precision: as given, or the dtype's name.
         optimizer: from `compile`, or None.
         parameters: once built; the flat arrays that layers have views of.
         history: of the last `fit`, or None.
         stop_training: set to True by a callback, it ends training after the epoch.
 
     Raises:
-        UsageError: if there is no layer, or two share a name, or dtype is another.
+        UsageError: if there is no layer, or two share a name, or dtype or precision is another.
 
     Example:
         >>> import numpy as np
@@ -78,6 +84,8 @@ class Sequential(Prediction):
         bucket_by_length: bool = False,
         token_budget: int | None = None,
         carry_state: bool = False,
+        truncate: Truncate | None = None,
+        memory_budget: MemoryBudget | None = None,
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
         lengths: ArrayLike | None = None,
@@ -104,6 +112,12 @@ class Sequential(Prediction):
                 stateful layers do: the order is kept, the state begins anew with every epoch, and gradients end at
                 the border of a batch (truncated backpropagation through time, Williams & Peng 1990). Validation
                 data are gone through likewise.
+            truncate: k1, or (k1, k2): walk sequences in windows of k1 steps with an update after each, gradients going
+                back through at most k2 >= k1 steps, k1 if not said (truncated backpropagation through time, Williams &
+                Peng 1990). With a target per sequence, a window judges the sequences that end in it.
+            memory_budget: greatest memory of a step of training beside data and weights, in bytes or as "1GiB". A batch
+                that holds more (`explain` says how much) is run in segments of time, with the same gradients and about
+                a third more time. Layers have to look back only then.
             sample_weight: (batch,), or one per step.
             class_weight: class -> weight, in training; validation data have none.
             lengths: (batch,) how many steps count, if x is padded.
@@ -121,10 +135,11 @@ class Sequential(Prediction):
         Raises:
             DataError: if the data does not fit; the model is as it was.
             UsageError: if the model is not compiled, or an argument is out of range.
-            ResourceError: if a batch needs more memory than the machine has.
+            ResourceError: if a batch needs more memory than the machine or memory_budget has.
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
         """
+        self._check_not_rounded("fit")
         optimizer = self._compiled("fit")
         course = Course(epochs=epochs, callbacks=callbacks, verbose=verbose, history=history, on_nonfinite=on_nonfinite)
         check_on_nonfinite(on_nonfinite, optimizer, course.callbacks or ())
@@ -169,31 +184,46 @@ class Sequential(Prediction):
             token_budget=token_budget,
             carry_state=carry_state,
         )
+        windows = self._truncated(batches, truncate, per_step=data.per_step)
         validation = None
         if held_out is not None:
             carried = {"carry_state": True, "where": "fit, validation"}
             validation = held_out.batches(batch_size, **carried) if carry_state else held_out.batches(None)
-        check_memory(
-            self.layers,
-            input_size=data.input_size,
-            lengths=data.x.lengths,
-            batch_size=batches.most_sequences,
-            most=batches.most_short_sequences,
-            itemsize=self.dtype.itemsize,
-            quiet=verbose == 0,
-        )
+        budget = None
+        if memory_budget is None:
+            check_memory(
+                self.layers,
+                input_size=data.input_size,
+                lengths=data.x.lengths if windows is batches else np.minimum(data.x.lengths, windows.back),
+                batch_size=batches.most_sequences,
+                most=batches.most_short_sequences,
+                itemsize=self.dtype.itemsize,
+                quiet=verbose == 0,
+            )
+        else:
+            budget = Budget(self, memory_budget, input_size=data.input_size, ids=data.x.features is None)
+            budget.check(windows, quiet=verbose == 0)
         if not self.built:
             self._build(data.input_size, data.ids, seeds.init)
-        return self._train(batches, validation, course, seeds.dropout)
+        return self._train(windows, validation, course, seeds.dropout, budget)
 
     def fit_batches(
-        self, batches: loop.Batches, *, validation: loop.Batches | None = None, rng: Seed = None, **course: Any
+        self,
+        batches: loop.Batches,
+        *,
+        validation: loop.Batches | None = None,
+        truncate: Truncate | None = None,
+        memory_budget: MemoryBudget | None = None,
+        rng: Seed = None,
+        **course: Any,
     ) -> History:
         """Train on ready batches, such as `StreamBatches`; the model must be built.
 
         Args:
             batches: every `iter` is one epoch.
             validation: evaluated after each epoch.
+            truncate: as in `fit`.
+            memory_budget: as in `fit`.
             rng: a seed (its child for dropout is used), or a Generator to draw from.
             course: epochs, callbacks, verbose, history and on_nonfinite, as in `fit`.
 
@@ -203,12 +233,20 @@ class Sequential(Prediction):
         Raises:
             UsageError, DivergedError, Interrupted: as in `fit`.
         """
+        self._check_not_rounded("fit")
         self._compiled("fit")
         self._engine_for("fit")
         for given in (batches,) if validation is None else (batches, validation):
             self._check_batches(given, "fit")
+        assert self.input_size is not None, "a model that is built has one"
+        ends = check_stack(self.layers, input_size=self.input_size, ids=self._comes_as_ids(self.ids))
+        batches = self._truncated(batches, truncate, per_step=ends.sequences)
         draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
-        return self._train(batches, validation, Course(**course), draws)
+        budget = None
+        if memory_budget is not None:
+            budget = self._budget(memory_budget, "fit")
+            budget.check(batches, quiet=course.get("verbose") == 0)
+        return self._train(batches, validation, Course(**course), draws, budget)
 
     def _check_trainable(self, data: Data) -> None:
         """Refuse options that do not go with training on such data, before anything is built."""
@@ -221,12 +259,14 @@ class Sequential(Prediction):
         validation: loop.Batches | None,
         course: Course,
         rng: np.random.Generator,
+        budget: Budget | None,
     ) -> History:
         """Run the loop for a model that is built."""
-        engine = self._engine_for("fit")
+        engine = self._engine_within(budget, "fit")
+        judge = self._in_windows("fit") if budget is None else engine
 
         def validate(stopped: Any) -> dict[str, float]:
-            figures = loop.evaluate(engine, validation or (), metrics=self.metrics, stopped=stopped)
+            figures = loop.evaluate(judge, validation or (), metrics=self.metrics, stopped=stopped)
             return {f"val_{name}": value for name, value in figures.items() if name != "weight"}
 
         self.history = History() if course.history is None else course.history
@@ -246,12 +286,21 @@ class Sequential(Prediction):
             model=self,
         )
 
-    def train_on_batch(self, x: Any, y: Any, *, rng: Seed = None, **options: Unpack[DataOptions]) -> float:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        memory_budget: MemoryBudget | None = None,
+        rng: Seed = None,
+        **options: Unpack[DataOptions],
+    ) -> float:
         """Take one step of training.
 
         Args:
             x: sequences.
             y: targets.
+            memory_budget: as in `fit`.
             rng: draws first weights and what is dropped: a Generator is drawn on from call to call, a seed gives the
                 same at every call; None draws anew.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
@@ -262,12 +311,13 @@ class Sequential(Prediction):
         Raises:
             DivergedError: if loss or gradient norm is not finite; no step is taken.
         """
+        self._check_not_rounded("train_on_batch")
         optimizer = self._compiled("train_on_batch")
         data = read_data(self, x, y, where="train_on_batch", **options)
         self._check_trainable(data)
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
-        engine = self._engine_for("train_on_batch")
+        engine = self._engine_within(memory_budget, "train_on_batch")
         if rng is None and self._draws is None:
             self._draws = spawn(None).dropout  # kept, as making one costs more than a small step
         draws = self._draws if rng is None else rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
@@ -289,6 +339,7 @@ class Sequential(Prediction):
         y: Any,
         *,
         state: State | None = None,
+        memory_budget: MemoryBudget | None = None,
         rng: Seed = None,
         **options: Unpack[DataOptions],
     ) -> tuple[float, dict[str, Array], State]:
@@ -301,6 +352,7 @@ class Sequential(Prediction):
             x: sequences.
             y: targets.
             state: where every layer begins; zeros if None.
+            memory_budget: as in `fit`.
             rng: a seed or Generator that draws what training drops; None drops nothing.
             options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
@@ -311,8 +363,9 @@ class Sequential(Prediction):
             NotFittedError: if the model is not built.
             DataError: if the data does not fit.
         """
+        self._check_not_rounded("gradients")
         self._compiled("gradients")
-        engine = self._engine_for("gradients")
+        engine = self._engine_within(memory_budget, "gradients")
         data = read_data(self, x, y, where="gradients", **options)
         if state is not None:
             state = checked_state(self.layers, state, n_sequences=len(data.x), dtype=self.dtype, where="gradients")
@@ -320,3 +373,28 @@ class Sequential(Prediction):
         batch = Batch(data.x, data.target, data.weights, True)
         loss, _, last = engine.loss_and_gradients(batch, state=state, rng=draws)
         return loss, {name: view.copy() for name, view in self.parameters.named_grads().items()}, last or ()
+
+    def _truncated(self, batches: Any, truncate: Truncate | None, *, per_step: bool) -> Any:
+        """Give batches, or their windows where gradients are truncated."""
+        if truncate is None:
+            return batches
+        steps, back = read_truncate(truncate)
+        check_carry(self.layers, where="fit, truncate")
+        if self.loss is not None and self.loss.targets == "labels":
+            wrong = f"loss '{self.loss.name}' needs whole sequences"
+            raise UsageError(say("fit, truncate", wrong, cure="Leave truncate out"))
+        return TruncatedBatches(batches, steps=steps, back=back, per_step=per_step)
+
+    def _engine_within(self, budget: Budget | MemoryBudget | None, where: str) -> loop.Engine:
+        """Give the engine, or one that keeps within a budget."""
+        engine = self._engine_for(where)
+        if budget is None:
+            return engine
+        if not isinstance(budget, Budget):
+            budget = self._budget(budget, where)
+        return Segmented(engine, budget.plan)
+
+    def _budget(self, value: MemoryBudget, where: str) -> Budget:
+        """Read a memory budget of a model that is built."""
+        assert self.input_size is not None, "a model that is built has one"
+        return Budget(self, value, input_size=self.input_size, ids=self._comes_as_ids(self.ids), where=where)

@@ -13,11 +13,19 @@ from elman.layers import Layer
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["summary_table"]
+    from elman.model.quantization import Quantization
+
+__all__ = ["bytes_text", "summary_table"]
 
 
 def summary_table(
-    layers: Sequence[Layer], *, title: str, input_size: int | None, ids: bool | None, dtype: np.dtype[np.generic]
+    layers: Sequence[Layer],
+    *,
+    title: str,
+    input_size: int | None,
+    ids: bool | None,
+    dtype: np.dtype[np.generic],
+    quantization: Quantization | None,
 ) -> Table:
     """Draw up layers, output shapes and parameters.
 
@@ -27,6 +35,7 @@ def summary_table(
         input_size: None if the model is not built: then sizes that depend on it are left open.
         ids: whether token ids come in.
         dtype: of the parameters.
+        quantization: how the parameters are stored, if in fewer bytes.
     """
     from rich import box
     from rich.table import Table
@@ -63,8 +72,10 @@ def summary_table(
         )
     if input_size is None:
         foot = ("not built", "", "?")
+    elif quantization is not None:
+        foot = (f"total, {quantization.weights}", bytes_text(quantization.bytes_after), f"{total:,}")
     else:
-        foot = (f"total, {dtype}", _bytes(total * dtype.itemsize), f"{total:,}")
+        foot = (f"total, {dtype}", bytes_text(total * dtype.itemsize), f"{total:,}")
     table.add_column("layer", footer=foot[0])
     table.add_column("output shape", footer=foot[1])
     table.add_column("parameters", justify="right", footer=foot[2])
@@ -73,11 +84,11 @@ def summary_table(
     return table
 
 
-def _bytes(count: int) -> str:
+def bytes_text(count: int) -> str:
     """Say a size in the unit that people would use.
 
     Example:
-        >>> _bytes(934_000)
+        >>> bytes_text(934_000)
         '934.0 kB'
     """
     size = float(count)

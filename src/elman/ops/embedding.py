@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.ops.core import native
+from elman.ops.steps import Stepper
 from elman.ops.weights import Weights
-from elman.ops.workspace import current
+from elman.ops.workspace import current, empty_aligned
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward", "forward", "stepper"]
 
 Array = NDArray[Any]
 
@@ -32,6 +33,24 @@ def forward(ids: Array, weights: Weights) -> Array:
     # Ids are checked where they enter; "wrap" is the mode that checks nothing and so copies straight into `out`.
     np.take(weight, ids, axis=0, out=rows, mode="wrap")
     return rows
+
+
+def stepper(ids: Array, weights: Weights) -> Stepper | None:
+    """Bind the lookup to places in memory.
+
+    Args:
+        ids: where the token ids lie (n,).
+        weights: weight (V, F).
+
+    Returns:
+        None where there is no native kernel.
+    """
+    weight = weights["weight"]
+    if native is None or weight.dtype not in (np.float32, np.float64):
+        return None
+    y = empty_aligned((len(ids), weight.shape[1]), weight.dtype)
+    make = native.LookupSteps32 if weight.dtype == np.float32 else native.LookupSteps64
+    return Stepper(y, make(weight, ids, y).advance)
 
 
 def backward(dy: Array, ids: Array, grads: Mapping[str, Array]) -> None:

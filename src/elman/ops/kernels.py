@@ -10,7 +10,9 @@ from numpy.typing import DTypeLike
 from elman.cells import Cell
 from elman.ops.core import native
 
-__all__ = ["ARITHMETIC", "HOLDS", "Kernel", "of_lookup", "of_loss", "of_product", "of_recurrence", "threads_for"]
+__all__ = [
+    "ARITHMETIC", "HOLDS", "Kernel", "note_on", "of_lookup", "of_loss", "of_product", "of_recurrence", "threads_for",
+]  # fmt: skip
 
 
 class Kernel(NamedTuple):
@@ -80,6 +82,27 @@ def of_recurrence(cell: Cell, dtype: DTypeLike) -> Kernel:
     if found.kernel is not None and native is not None and not native.has_cell(cell.kernel):
         return Kernel(None, f"there is no native kernel for the cell {cell}")
     return found
+
+
+def note_on(precision: str) -> str | None:
+    """Say where this machine does with a precision less than it is there for; None where it does all.
+
+    Args:
+        precision: of a model, such as "bfloat16".
+
+    Example:
+        >>> note_on("float32") is None
+        True
+    """
+    if precision not in ("bfloat16", "int8"):
+        return None
+    if native is None:
+        return f"{precision}: the native core is not installed, so products are made in float32"
+    if precision == "int8":
+        return None
+    if native.isa() != "avx512bf16":
+        return f"bfloat16: {native.isa()} has no products of it; numbers are widened first, which is no faster"
+    return None
 
 
 def threads_for(operations: float, most: int, *, steps: int = 0) -> int:

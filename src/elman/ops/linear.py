@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from elman.cells import ACTIVATIONS, numpy_namespace
 from elman.ops.core import native
+from elman.ops.steps import Stepper
 from elman.ops.weights import Weights
-from elman.ops.workspace import current
+from elman.ops.workspace import current, empty_aligned
 
-__all__ = ["LINEAR_ACTIVATIONS", "backward", "forward", "softmax"]
+__all__ = ["LINEAR_ACTIVATIONS", "backward", "forward", "softmax", "stepper"]
 
 Array = NDArray[Any]
 
@@ -104,6 +105,25 @@ def backward(
     return d_a @ weights["weight"] if want_dx else None
 
 
+def stepper(x: Array, weights: Weights, *, activation: str | None) -> Stepper | None:
+    """Bind the product to places in memory.
+
+    Args:
+        x: where the rows lie (n, I).
+        weights: as in `forward`.
+        activation: as in `forward`.
+
+    Returns:
+        None where there is no native kernel.
+    """
+    kernel = current().kernel(weights, _make_kernel)
+    if kernel is None:
+        return None
+    y = empty_aligned((len(x), kernel.n_outputs), x.dtype)
+    make = getattr(native, "LinearSteps32" if x.dtype == np.float32 else "LinearSteps64")
+    return Stepper(y, make(kernel.native, _CODES[activation], x, y).advance)
+
+
 class _Kernel:
     """One layer's native kernel."""
 
@@ -112,7 +132,7 @@ class _Kernel:
     def __init__(self, weights: Weights) -> None:
         weight = weights["weight"]
         make = getattr(native, "Linear32" if weight.dtype == np.float32 else "Linear64")
-        self.native = make(weight, weights["bias"])
+        self.native = make(weight, weights["bias"], format=weights.precision or "")
         self.n_outputs = len(weight)
 
 

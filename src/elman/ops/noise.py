@@ -9,7 +9,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-__all__ = ["QUIET", "Noise", "coins", "keep_mask"]
+from elman.errors import UsageError, say
+from elman.ragged import Ragged
+
+__all__ = ["QUIET", "Noise", "WindowDraws", "coins", "keep_mask", "step_coins"]
 
 Array = NDArray[Any]
 
@@ -71,3 +74,96 @@ def keep_mask(rng: Generator, rate: float, shape: tuple[int, ...], dtype: np.dty
     """
     mask: Array = coins(rng, 1 - rate, shape) * dtype.type(1 / (1 - rate))
     return mask
+
+
+def step_coins(rng: Generator, rate: float, x: Ragged, width: int) -> NDArray[np.bool_]:
+    """Draw coins for every step of every sequence, (N, width).
+
+    Args:
+        rng: drawn from; of `WindowDraws` come those that a pass over the whole sequences gives to these steps.
+        rate: in [0, 1].
+        x: whose steps these are.
+        width: coins per step.
+    """
+    if isinstance(rng, WindowDraws):
+        return rng.step_coins(rate, x, width)
+    return coins(rng, rate, (x.n_steps, width))
+
+
+# Generators that can be put forward by any number of draws, counted in words of 64 bits.
+_ADVANCING = (np.random.PCG64, np.random.PCG64DXSM)
+
+
+class WindowDraws(Generator):
+    """What one pass over whole sequences draws, given to passes over windows of them.
+
+    Coins of a sequence (`coins`) are the same in every window, coins of a step (`step_coins`) those of that step: so a
+    batch that is run window after window, as often as may be, is dropped from exactly as if it were run at once.
+
+    Args:
+        rng: that the pass over the whole sequences would be given; it is drawn from by `finish` alone.
+        whole: the whole sequences.
+
+    Raises:
+        UsageError: if the generator cannot be put forward.
+
+    Example:
+        >>> whole = Ragged(np.zeros((7, 1)), [4, 3])
+        >>> at_once = step_coins(np.random.default_rng(0), 0.5, whole, 3)
+        >>> draws = WindowDraws(np.random.default_rng(0), whole)
+        >>> draws.begin(2)
+        >>> later = step_coins(draws, 0.5, whole.window(2, 4), 3)
+        >>> bool((later == at_once[[2, 3, 6]]).all())
+        True
+    """
+
+    def __init__(self, rng: Generator, whole: Ragged) -> None:
+        if not isinstance(rng.bit_generator, _ADVANCING):
+            got = type(rng.bit_generator).__name__
+            cure = "Take numpy.random.default_rng(seed)"
+            wrong = "this generator cannot draw for one segment of a batch after the other"
+            raise UsageError(say("rng", wrong, expected="PCG64 or PCG64DXSM", got=got, cure=cure))
+        bits = type(rng.bit_generator)()
+        bits.state = rng.bit_generator.state
+        super().__init__(bits)
+        self._rng, self._bits, self._whole = rng, bits, whole
+        self._first = bits.state
+        self._start = 0
+
+    def begin(self, start: int) -> None:
+        """Go back to where the pass began, for a window.
+
+        Args:
+            start: first step of the window.
+        """
+        self._bits.state = self._first
+        self._start = start
+
+    def finish(self) -> None:
+        """Leave the generator that was given where the pass over the whole sequences leaves it."""
+        kept = {name: self._first[name] for name in ("has_uint32", "uinteger")}  # putting forward clears them
+        self._rng.bit_generator.state = {**self._bits.state, **kept}
+
+    def step_coins(self, rate: float, window: Ragged, width: int) -> NDArray[np.bool_]:
+        """Draw the coins of a window; see the function of this name.
+
+        Args:
+            rate: in [0, 1].
+            window: the steps from `start` on.
+            width: coins per step.
+        """
+        bits, limit = self._bits, round(rate * 65536)
+        out = np.empty((window.n_steps, width), np.bool_)
+        flat = out.reshape(-1)
+        firsts = (self._whole.offsets[:-1] + self._start) * width
+        at = here = 0  # coins given, words drawn or passed over
+        for first, count in zip(firsts.tolist(), (window.lengths * width).tolist(), strict=True):
+            if count:
+                word, end = first // 4, -(-(first + count) // 4)
+                bits.advance(word - here)
+                words = self.integers(0, 2**64, end - word, dtype=np.uint64)
+                begin = first - 4 * word
+                np.less(words.view(np.uint16)[begin : begin + count], limit, out=flat[at : at + count])
+                at, here = at + count, end
+        bits.advance(-(-self._whole.n_steps * width // 4) - here)
+        return out

@@ -14,12 +14,13 @@ from elman.ops import reference
 from elman.ops.core import native, note_slow_path
 from elman.ops.kernels import of_recurrence
 from elman.ops.noise import QUIET, Noise
+from elman.ops.steps import Stepper
 from elman.ops.tape import RecurrenceTape
 from elman.ops.weights import Weights
 from elman.ops.workspace import Workspace, current, empty_aligned
 from elman.ragged import Ragged
 
-__all__ = ["RecurrenceTape", "backward", "forward"]
+__all__ = ["RecurrenceTape", "backward", "forward", "stepper"]
 
 Array = NDArray[Any]
 State = tuple[Array, ...]
@@ -86,6 +87,23 @@ def backward(
     )
 
 
+def stepper(cell: Cell, x: Array, weights: Weights, *, state: State, noise: Noise = QUIET) -> Stepper | None:
+    """Bind a recurrence over sequences of one step to places in memory.
+
+    Args:
+        cell: what to run.
+        x: where the input lies, values (n, I) or token ids (n,).
+        weights: as in `forward`.
+        state: where the state lies, each part (2, n, ·): two sides, used in turn.
+        noise: the means of what training does at random.
+
+    Returns:
+        None where there is no native kernel.
+    """
+    kernel = current().kernel(weights, _make_kernel, cell)
+    return None if kernel is None else kernel.stepper(x, state, noise)
+
+
 def _make_kernel(weights: Weights, cell: Cell) -> _Kernel | None:
     dtype = weights["weight_hh"].dtype
     kernel, reason = of_recurrence(cell, dtype)
@@ -121,6 +139,7 @@ class _Kernel:
             "weight_hr": weights.get("weight_hr"),
             "bias": weights["bias"] if self._own_bias else None,
             "extras": [weights[name] for name in self._extras],
+            "format": weights.precision or "",
         }
         self._make = partial(make, **fixed)
         self._native = self._make(weight_hh=self._weight_hh)
@@ -151,6 +170,16 @@ class _Kernel:
         if gates is None:
             return y, last, None
         return y, last, RecurrenceTape(x, y, state, (gates,) if cells is None else (gates, cells), noise)
+
+    def stepper(self, x: Array, state: State, noise: Noise) -> Stepper:
+        y = empty_aligned((len(x), self._sizes[0]), self._dtype)
+        masks = None if noise is QUIET else self._with_noise(0, noise)[2]
+        rows, ids = self._input(x)
+        sides = [(part[0], part[1]) for part in state]
+        make = getattr(native, "RecurrenceSteps32" if self._dtype == np.float32 else "RecurrenceSteps64")
+        lengths = np.ones(len(x), np.int64)
+        bound = make(self._native, rows, ids, lengths, sides[0], sides[1] if self._has_c else None, masks, y)
+        return Stepper(y, bound.advance)
 
     def backward(
         self,

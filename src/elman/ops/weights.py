@@ -7,7 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["Clock", "Weights"]
+__all__ = ["PRECISIONS", "Clock", "Weights"]
+
+#: What float32 weights can be multiplied in beside float32, by the native core's names.
+PRECISIONS = ("bfloat16",)
 
 
 class Clock:
@@ -32,12 +35,18 @@ class Weights(dict[str, NDArray[Any]]):
     Args:
         mapping: name -> array; arrays are kept, not copied.
         clock: the model's clock; a new one if None.
+        precision: what products with these weights are made in, one of `PRECISIONS`, or "int8" for weights that are
+            not trained; None for the arrays' own dtype.
     """
 
-    __slots__ = ("__weakref__", "clock")
+    __slots__ = ("__weakref__", "clock", "precision")
 
     clock: Clock
+    precision: str | None
 
-    def __init__(self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None) -> None:
+    def __init__(
+        self, mapping: Mapping[str, NDArray[Any]], clock: Clock | None = None, precision: str | None = None
+    ) -> None:
         super().__init__(mapping)
         self.clock = Clock() if clock is None else clock
+        self.precision = precision

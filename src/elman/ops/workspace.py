@@ -85,9 +85,18 @@ class Workspace:
         self._kernels: dict[int, tuple[weakref.ref[Weights], Any]] = {}
         self.active = False
 
-    def begin(self) -> None:
-        """Start a batch: hand out memory from the first slot again."""
-        self._next = 0
+    def begin(self, place: int = 0) -> None:
+        """Start a batch: hand out memory from the first slot again.
+
+        Args:
+            place: an earlier `place`, to give back only what was taken since.
+        """
+        self._next = place
+
+    @property
+    def place(self) -> int:
+        """How many arrays have been taken in this batch."""
+        return self._next
 
     def take(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Give an uninitialised, 64-byte aligned array that is valid until the next `begin`.

@@ -253,6 +253,20 @@ class Ragged:
             start: first step, >= 0.
             stop: one past the last step, >= start.
         """
+        rows, lengths, offsets = self._window(start, stop)
+        return Ragged.trusted(self.values[rows], lengths, offsets)
+
+    def window_rows(self, start: int, stop: int) -> slice | NDArray[np.int64]:
+        """Say which rows of `values` `window` gives: for rows of targets that go with the steps.
+
+        Args:
+            start: first step, >= 0.
+            stop: one past the last step, >= start.
+        """
+        return self._window(start, stop)[0]
+
+    def _window(self, start: int, stop: int) -> tuple[slice | NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Give the rows of a window, its lengths and its offsets."""
         if not 0 <= start <= stop:
             raise DataError(say("Ragged.window", "bad bounds", expected="0 <= start <= stop", got=(start, stop)))
         begins = np.minimum(self.lengths, start)
@@ -260,9 +274,8 @@ class Ragged:
         offsets = _offsets(lengths)
         n_steps = int(offsets[-1])
         if len(lengths) == 1:  # one stream: a view, no copy
-            return Ragged.trusted(self.values[int(begins[0]) :][:n_steps], lengths, offsets)
-        rows = np.arange(n_steps) + np.repeat(self.offsets[:-1] + begins - offsets[:-1], lengths)
-        return Ragged.trusted(self.values[rows], lengths, offsets)
+            return slice(int(begins[0]), int(begins[0]) + n_steps), lengths, offsets
+        return np.arange(n_steps) + np.repeat(self.offsets[:-1] + begins - offsets[:-1], lengths), lengths, offsets
 
     def __len__(self) -> int:
         return len(self.lengths)

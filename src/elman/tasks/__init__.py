@@ -14,21 +14,28 @@ Example:
 
 from elman.tasks.addition import BinaryAdder
 from elman.tasks.base import Task
+from elman.tasks.corpus import Corpus
 from elman.tasks.describe import describe
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
 from elman.tasks.saving import SaveEachEpoch
-from elman.tasks.text_files import read_text
+from elman.tasks.tables import read_sequences
+from elman.tasks.text_files import find_files, read_text
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import Vocabulary
 
 __all__ = [
     "TASKS",
     "BinaryAdder",
+    "Corpus",
     "LanguageModel",
     "SaveEachEpoch",
     "Task",
+    "TextStream",
     "Vocabulary",
     "describe",
+    "find_files",
     "load",
+    "read_sequences",
     "read_text",
 ]

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import RNN, Dense
 from elman.model import Sequential
+from elman.ragged import Ragged
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.sampling import is_integer
+from elman.training.batches import SequenceBatches
 from elman.training.history import History
 from elman.training.optimizers import SGD
 from elman.training.seeds import spawn
@@ -26,6 +28,9 @@ __all__ = ["BinaryAdder", "Example"]
 
 # Sums computed at once: all pairs of 7-bit numbers, and 130 MB of states for sums of 64 bits.
 _AT_ONCE = 16_384
+
+# Sums that `quantize` measures on.
+_SUMS = 1000
 
 
 class BinaryAdderParams(TaskParams):
@@ -217,6 +222,16 @@ class BinaryAdder(Task):
 
     def _count(self, a: list[int], b: list[int]) -> int:
         return sum(x + y == answer for x, y, answer in zip(a, b, self.add(a, b), strict=True))
+
+    def _measuring(self, data: Any) -> SequenceBatches:
+        """Return random sums of numbers as long as those trained on: nobody needs to bring any."""
+        if data is not None:
+            cure = "Leave it out: sums are drawn"
+            raise UsageError(say("quantize", "an adder takes no data", got=type(data).__name__, cure=cure))
+        rng, steps = spawn(self.random_state, where="random_state").sampling, self.bits + 1
+        a, b = rng.integers(0, 2**self.bits, (2, _SUMS))
+        x, truth = _operands(a.tolist(), b.tolist(), steps), _bits((a + b).tolist(), steps)
+        return SequenceBatches(Ragged.from_dense(x), truth.reshape(-1, 1), batch_size=_SUMS, per_step=True)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         params = self._checked_params()

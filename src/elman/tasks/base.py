@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import operator
 import os
@@ -15,7 +16,12 @@ from elman._version import __version__
 from elman.errors import DataError, ModelFileError, NotFittedError, UsageError, say
 from elman.files.plain import refusal
 from elman.model import Sequential
+from elman.model.quantization import BOUND, Quantization
+from elman.model.stored import stored
+from elman.ops.rounding import Storage
+from elman.training import progress
 from elman.training.history import History
+from elman.training.loop import Batches
 
 __all__ = ["Task", "TaskParams"]
 
@@ -38,6 +44,7 @@ class Task:
 
     task: ClassVar[str]
     Params: ClassVar[type[TaskParams]]
+    _figures: ClassVar[tuple[str, ...]] = ()  #: metrics that `quantize` reports beside the loss
 
     model_: Sequential
     history_: History
@@ -77,16 +84,57 @@ class Task:
             SaveError: if it cannot be written; what stood there before is untouched.
         """
         self._check_fitted("save")
-        tensors = self.model_.named_weights()
-        tensors |= {f"history.{name}": column for name, column in self.history_.tensors().items()}
+        held = stored(self.model_)
+        tensors = held.tensors | {f"history.{name}": column for name, column in self.history_.tensors().items()}
         meta = files.Meta(
             version=__version__,
             task=self.task,
             config=msgspec.to_builtins(self._checked_params()),
             vocabulary=self._vocabulary(),
             training=self.training_,
+            quantized=held.quantized,
         )
-        files.save(path, tensors, meta)
+        files.save(path, tensors, meta, halved=held.halved)
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """What storing the weights in fewer bytes has cost; None for weights as they were trained."""
+        return self.model_.quantization
+
+    def quantize(
+        self,
+        weights: Storage = "int8",
+        data: Any = None,
+        *,
+        bound: float = BOUND,
+        verbose: progress.Verbose = "auto",
+    ) -> Self:
+        """Make one that holds its weights in fewer bytes, a quarter or half; this one stays as it is.
+
+        Args:
+            weights: "int8" or "bfloat16"; see `Sequential.quantize`.
+            data: what `score` takes, on which both are measured; None measures nothing.
+            bound: greatest increase of the loss that is accepted, as a share of it.
+            verbose: 0 silent; else what takes long shows how far it is.
+
+        Returns:
+            The new one, fitted; its `quantization` is the report. `fit` trains it anew, as it would this one.
+
+        Raises:
+            AccuracyError: if it loses more than the bound allows.
+            UsageError: if weights or bound is not accepted, or the weights are rounded already.
+            NotFittedError: before `fit`.
+            DataError: if the data does not fit.
+        """
+        self._check_fitted("quantize")
+        batches = self._measuring(data)
+        if batches is None:
+            model = self.model_.quantize(weights, bound=bound)
+        else:
+            model = self.model_.quantize_batches(weights, batches, bound=bound, metrics=self._figures, verbose=verbose)
+        small = copy.copy(self)
+        small.model_, small.training_ = model, dict(self.training_)
+        return small
 
     @classmethod
     def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
@@ -103,21 +151,24 @@ class Task:
             params = msgspec.convert(header.meta.config, cls.Params)
             task = cls(**msgspec.structs.asdict(params))
             model = task._new_model(header.meta.vocabulary)
-            shapes = model.weight_shapes()
+            model.weight_shapes()
         except msgspec.ValidationError as error:
             raise files.not_accepted(header, "config", refusal(error).sentence) from None
         except (UsageError, DataError) as error:
             raise files.not_accepted(header, "config", str(error)) from None
         except ModelFileError as error:
             raise files.not_accepted(header, "vocabulary", str(error)) from None
-        # Names and shapes are compared before anything is allocated.
-        model.load_weights(header.read(shapes, dtype=model.dtype, allow_nonfinite=allow_nonfinite))
+        model.take_weights(header, allow_nonfinite=allow_nonfinite)
         task.model_, task.training_ = model, header.meta.training or {}
         task.history_ = History.from_tensors(header.read_history())
         return task
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         """Return the model for a vocabulary as it stands in a file: compiled, its input size set, without weights."""
+        raise NotImplementedError
+
+    def _measuring(self, data: Any) -> Batches | None:
+        """Return the batches that `quantize` is to measure on, or None."""
         raise NotImplementedError
 
     def _vocabulary(self) -> dict[str, Any] | None:

@@ -18,8 +18,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         path: a model file; it is loaded whole, so all of its checks are made.
 
     Returns:
-        path, bytes, format, version, task, dtype, parameters, layers (name, type, units, parameters of each), arguments
-        of the task, vocabulary and training; JSON values throughout.
+        path, bytes, format, version, task, dtype, weights ("int8", "bfloat16" or None), parameters, layers (name, type,
+        units, parameters of each), arguments of the task, vocabulary, training and the report of `quantize`; JSON
+        values throughout.
 
     Raises:
         UsageError: if there is no such file.
@@ -41,6 +42,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "version": meta.version,
         "task": meta.task,
         "dtype": str(model.dtype),
+        "weights": None if model.quantization is None else model.quantization.weights,
         "parameters": sum(counts.values()),
         "layers": [
             {
@@ -54,4 +56,5 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "arguments": {} if loaded is model else meta.config,
         "vocabulary": meta.vocabulary,
         "training": meta.training or {},
+        "quantization": None if model.quantization is None else model.quantization.to_dict(),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,12 @@ from elman import files
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.layers import LAYERS, Dense, Embedding, Recurrent
 from elman.model import Sequential
+from elman.model.budget import read_bytes
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
+from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.sampling import Sampler, is_integer
+from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
 from elman.training import progress
 from elman.training.callbacks import Callback
@@ -56,6 +58,7 @@ class LanguageModelParams(TaskParams):
     clip: Annotated[float, msgspec.Meta(ge=0)] | None
     val_split: Annotated[float, msgspec.Meta(ge=0, lt=1)]
     random_state: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
+    precision: str = "float32"  # files of before have none
 
 
 class LanguageModel(Task):
@@ -76,6 +79,9 @@ class LanguageModel(Task):
         lr: learning rate of Adam.
         clip: greatest joint norm of the gradients; 0 leaves them alone.
         val_split: the share of the text, at its end, that is kept for validation.
+        precision: what matrix products are made in, float32 or bfloat16: faster where the processor multiplies it.
+        memory_budget: greatest memory of a step of training beside text and weights, such as 1GiB; many steps are run
+            in segments then, with the same gradients and about a third more time.
         random_state: seed of the first weights.
         verbose: 0 is silent, 1 or "auto" shows progress, 2 prints a line per epoch.
 
@@ -94,6 +100,7 @@ class LanguageModel(Task):
 
     task: ClassVar[str] = "language_model"
     Params = LanguageModelParams
+    _figures = ("perplexity",)
 
     vocabulary_: Vocabulary
 
@@ -110,6 +117,8 @@ class LanguageModel(Task):
         lr: float = 2e-3,
         clip: float | None = 5.0,
         val_split: float = 0.1,
+        precision: str = "float32",
+        memory_budget: str | None = None,
         random_state: int | None = None,
         verbose: str | int = "auto",
     ) -> None:
@@ -123,46 +132,51 @@ class LanguageModel(Task):
         self.lr = lr
         self.clip = clip
         self.val_split = val_split
+        self.precision = precision
+        self.memory_budget = memory_budget
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, text: str | Sequence[str], y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(self, text: Texts | Corpus, y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
         """Learn from a text.
 
         The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
 
         Args:
-            text: a text, or several that are joined as they are.
+            text: a text, a path of a file or of a folder of .txt files, or several of either, joined as they are; or
+                a `Corpus`, for all else that can be said about files and memory.
             y: ignored; scikit-learn passes it.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
 
         Raises:
             DataError: if the text has fewer than two characters or holds lone surrogates.
-            UsageError: if an argument is out of range.
-            ResourceError: if a batch needs more memory than the machine has.
+            UsageError: if an argument is out of range, or a file is not there.
+            ResourceError: if a batch needs more memory than the machine has, or there is no room for the ids.
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
         params = self._checked_params()
         progress.make(self.verbose)  # refused before anything is changed
-        text = _joined(text)
-        if len(text) < 2:
-            what = f"the text has {len(text)} characters" if text else "the text is empty"
+        corpus = as_corpus(text, where="fit", verbose=self.verbose)
+        ids, vocabulary = corpus.ids, corpus.vocabulary
+        if len(ids) < 2:
+            what = f"the text has {len(ids)} characters" if len(ids) else "the text is empty"
             raise DataError(say("fit", what, expected="at least 2 characters"))
-        vocabulary = Vocabulary.from_text(text)
         model = self._new_model(vocabulary.to_dict())
-        ids = vocabulary.encode(text)
         train, validation = _split(ids, params.val_split)
         batches = _streams(train, batch=params.batch, steps=params.steps)
-        check_memory(
-            model.layers,
-            input_size=vocabulary.size,
-            lengths=np.full(batches.n_streams, batches.steps),
-            batch_size=batches.n_streams,
-            itemsize=model.dtype.itemsize,
-            quiet=self.verbose == 0,
-            cure="Take a smaller batch, steps or hidden",
-        )
+        if self.memory_budget is None:
+            check_memory(
+                model.layers,
+                input_size=vocabulary.size,
+                lengths=np.full(batches.n_streams, batches.steps),
+                batch_size=batches.n_streams,
+                itemsize=model.dtype.itemsize,
+                quiet=self.verbose == 0,
+                cure="Take a smaller batch, steps or hidden",
+            )
+        else:
+            read_bytes(self.memory_budget)  # refused before anything is changed
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
@@ -180,16 +194,17 @@ class LanguageModel(Task):
             epochs=params.epochs,
             callbacks=[_Figures(self.training_), *callbacks],
             validation=validate,
+            memory_budget=self.memory_budget,
             verbose=self.verbose,
             history=self.history_,
         )
         return self
 
-    def score(self, text: str | Sequence[str], y: None = None) -> dict[str, float]:
+    def score(self, text: Texts | Corpus, y: None = None) -> dict[str, float]:
         """Measure how well a text is predicted, as one stream from the zero state.
 
         Args:
-            text: a text, or several that are joined as they are.
+            text: as for `fit`; a `Corpus` must have been read with `vocabulary=model.vocabulary_`.
             y: ignored; scikit-learn passes it.
 
         Returns:
@@ -201,18 +216,26 @@ class LanguageModel(Task):
             NotFittedError: before `fit`.
         """
         self._check_fitted("score")
-        ids = self.vocabulary_.encode(_joined(text))
-        if len(ids) < 2:
-            raise DataError(say("score", f"the text has {len(ids)} characters", expected="at least 2"))
-        figures = self.model_.evaluate_batches(StreamBatches(ids, n_streams=1, steps=_SCORE_STEPS))
+        corpus, batches = self._one_stream(text, "score")
+        figures = self.model_.evaluate_batches(batches)
         nats = figures["loss"]
         return {
             "nats_per_char": nats,
             "bits_per_char": nats / math.log(2),
             "perplexity": math.exp(min(nats, 700.0)),
-            "count": len(ids) - 1,
-            "unseen": int(np.count_nonzero(ids[1:] == UNKNOWN)),
+            "count": batches.n_items,
+            "unseen": corpus.count(UNKNOWN, start=1),
         }
+
+    def _one_stream(self, text: Texts | Corpus, where: str) -> tuple[Corpus, StreamBatches]:
+        """Return a text, and its characters as one stream."""
+        corpus = as_corpus(text, where=where, vocabulary=self.vocabulary_, verbose=self.verbose)
+        if len(corpus.ids) < 2:
+            raise DataError(say(where, f"the text has {len(corpus.ids)} characters", expected="at least 2"))
+        return corpus, StreamBatches(corpus.ids, n_streams=1, steps=_SCORE_STEPS)
+
+    def _measuring(self, data: Any) -> StreamBatches | None:
+        return None if data is None else self._one_stream(data, "quantize")[1]
 
     def sample(
         self,
@@ -267,15 +290,24 @@ class LanguageModel(Task):
                 if length:
                     yield symbols[int(ids[0]) - 1]
                 length -= 1
-        state = None
+        stream = self.model_.stream()
+        logits = stream.chunk(ids)[-1]
         while length > 0:
             # Numbers are drawn by the hundred: one at a time they would cost as much as a layer.
             for uniform in rng.random(min(length, 256)).tolist():
-                logits, state = self.model_.step(ids, state)
                 token = sampler.choose(logits, uniform)
                 yield symbols[token - 1]
-                ids = np.array([token], np.int32)
+                logits = stream.step(token)
             length -= 256
+
+    def stream(self) -> TextStream:
+        """Begin a text that comes piece by piece; see `elman.tasks.TextStream`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        self._check_fitted("stream")
+        return TextStream(self.model_, self.vocabulary_)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
@@ -289,7 +321,7 @@ class LanguageModel(Task):
         # One-hot input learns slowly with Adam, which moves every weight alike: a 2x128 LSTM on Tiny Shakespeare was at
         # 1.73 nats per character after six epochs, with 64 numbers per character at 1.59.
         embedding = [Embedding(known.size, params.embedding)] if params.embedding else []
-        model = Sequential([*embedding, *recurrent, Dense(known.size)])
+        model = Sequential([*embedding, *recurrent, Dense(known.size)], precision=params.precision)
         model.compile(Adam(params.lr), "cross_entropy", clip=params.clip or None)
         model.input_size, model.ids = known.size, True
         return model
@@ -327,27 +359,7 @@ class _Figures(Callback):
         self.training["seconds"] = round(time.perf_counter() - self.began, 3)
 
 
-def _joined(text: Any) -> str:
-    """Return the text that a string or a list of strings is."""
-    if isinstance(text, str):
-        # A title of one line may be a text; one that names a file has been taken for its contents.
-        if len(text) < 1000 and os.path.isfile(text):
-            wrong = f"{text!r} is the name of a file, not its contents"
-            raise UsageError(say("text", wrong, cure="Read it first: Path(name).read_text(encoding='utf-8')"))
-        return text
-    parts = (
-        list(text) if isinstance(text, Sequence | np.ndarray) and not isinstance(text, bytes | bytearray) else [text]
-    )
-    for part in parts:
-        if not isinstance(part, str):
-            cure = "Decode it first: raw.decode('utf-8')" if isinstance(part, bytes | bytearray) else None
-            raise DataTypeError(
-                say("text", "it is no text", expected="str or a list of str", got=type(part).__name__, cure=cure)
-            )
-    return "".join(parts)
-
-
-def _split(ids: NDArray[np.int32], val_split: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _split(ids: NDArray[Any], val_split: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cut off the last characters for validation, if enough remain on both sides."""
     n_train = int(len(ids) * (1 - val_split))
     if val_split and (n_train < 2 or len(ids) - n_train < 2):
@@ -356,7 +368,7 @@ def _split(ids: NDArray[np.int32], val_split: float) -> tuple[NDArray[np.int32],
     return ids[:n_train], ids[n_train:]
 
 
-def _streams(ids: NDArray[np.int32], *, batch: int, steps: int) -> StreamBatches:
+def _streams(ids: NDArray[Any], *, batch: int, steps: int) -> StreamBatches:
     """Cut the text into streams; a short one gets fewer of them first, then fewer steps."""
     n_targets = len(ids) - 1
     n_streams = max(1, min(batch, n_targets // steps))

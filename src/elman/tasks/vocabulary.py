@@ -6,10 +6,12 @@ text the vocabulary was built from, and whatever is sampled can be written as UT
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, ModelFileError, say
 
@@ -20,6 +22,10 @@ UNKNOWN = 0
 
 _UNIT = "code point"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+# Characters that are looked up at once: their code points, ids and places lie in the second-level cache together. For
+# texts of 20 million characters that made `encode` twice as fast as all at once, and it needs no eightfold memory.
+_AT_ONCE = 2**16
 
 
 class Vocabulary:
@@ -57,9 +63,26 @@ class Vocabulary:
         Raises:
             DataError: if the text holds a lone surrogate, which no encoding can write.
         """
-        codes = _code_points(text, where="Vocabulary")
-        seen = np.zeros(int(codes.max(initial=0)) + 1, bool)
-        seen[codes] = True
+        return cls.from_texts([text])
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Vocabulary:
+        """Collect the distinct characters of texts, or of the pieces of one, that need not be in memory together.
+
+        Args:
+            texts: gone through once.
+
+        Raises:
+            DataError: if one of them holds a lone surrogate.
+
+        Example:
+            >>> Vocabulary.from_texts(["床前", "明月光"]) == Vocabulary.from_text("床前明月光")
+            True
+        """
+        seen = np.zeros(sys.maxunicode + 1, bool)
+        for text in texts:
+            for codes in _pieces(text, where="Vocabulary"):
+                seen[codes] = True
         return cls(_text(np.flatnonzero(seen).astype("<u4")))
 
     @property
@@ -67,14 +90,28 @@ class Vocabulary:
         """The number of ids: the characters and `<unk>`."""
         return len(self._codes)
 
-    def encode(self, text: str) -> NDArray[np.int32]:
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest type of integers that holds all ids: uint8, uint16 or uint32."""
+        return np.min_scalar_type(self.size - 1)
+
+    def encode(self, text: str, *, dtype: DTypeLike = np.int32) -> NDArray[Any]:
         """Return the ids (N,) of a text's characters, 0 for those the vocabulary does not have.
+
+        Args:
+            text: any.
+            dtype: of the ids, such as `dtype` of the vocabulary.
 
         Raises:
             DataError: if the text holds a lone surrogate.
         """
-        # "clip" sends code points past the table to its last entry, which is <unk>.
-        return self._ids.take(_code_points(text, where="encode"), mode="clip")
+        ids = np.empty(len(text), dtype)
+        start = 0
+        for codes in _pieces(text, where="encode"):
+            # "clip" sends code points past the table to its last entry, which is <unk>.
+            ids[start : start + len(codes)] = self._ids.take(codes, mode="clip")
+            start += len(codes)
+        return ids
 
     def decode(self, ids: Any) -> str:
         """Return the text of ids (N,); `<unk>` becomes U+FFFD.
@@ -143,18 +180,26 @@ class Vocabulary:
         return f"Vocabulary({len(self.symbols)} characters and <unk>: {shown!r})"
 
 
-def _code_points(text: str, *, where: str) -> NDArray[np.uint32]:
-    """Return the code points (N,) of a text; NUL and characters beyond the first plane included."""
+def _pieces(text: str, *, where: str) -> Iterator[NDArray[np.uint32]]:
+    """Give the code points of a text, so many at once as are good for speed."""
+    for start in range(0, len(text), _AT_ONCE):
+        yield _code_points(text[start : start + _AT_ONCE], where=where, start=start)
+
+
+def _code_points(text: str, *, where: str, start: int = 0) -> NDArray[np.uint32]:
+    """Return the code points (N,) of a text; NUL and characters beyond the first plane included.
+
+    Args:
+        text: of which `start` characters have gone before.
+        where: who asks, for messages.
+        start: as said.
+    """
     try:
         return np.frombuffer(text.encode("utf-32-le"), "<u4")
     except UnicodeEncodeError as error:
-        raise DataError(
-            say(
-                where,
-                f"the text holds a lone surrogate, U+{ord(text[error.start]):04X}, at index {error.start}",
-                cure="Half of a UTF-16 pair is no character: decode strictly, without errors='surrogateescape'",
-            )
-        ) from None
+        wrong = f"the text holds a lone surrogate, U+{ord(text[error.start]):04X}, at index {start + error.start}"
+        cure = "Half of a UTF-16 pair is no character: decode strictly, without errors='surrogateescape'"
+        raise DataError(say(where, wrong, cure=cure)) from None
 
 
 def _text(codes: NDArray[np.uint32]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from elman.errors import DataError, UsageError, say
 from elman.ragged import Ragged
 from elman.training.checks import check_count, check_flag
+from elman.training.links import Link
 
 __all__ = ["Batch", "SequenceBatches", "part_of"]
 
@@ -36,12 +37,14 @@ class Batch(NamedTuple):
             rows for steps that the model makes of its own.
         weights: (M,) >= 0, a Ragged like the target, or None for all 1.
         reset_state: whether to begin from the zero state, or from where the batch before ended.
+        link: how the state gets here from the batch before; None where it is handed on as it is.
     """
 
     x: Ragged
     target: Array | Ragged
     weights: Array | Ragged | None
     reset_state: bool
+    link: Link | None = None
 
 
 class SequenceBatches:
@@ -82,6 +85,7 @@ class SequenceBatches:
     """
 
     unit = "sequences"
+    draws_first = True  # the order of an epoch is drawn by `iter`
 
     def __init__(
         self,
@@ -149,6 +153,11 @@ class SequenceBatches:
             return size
         together = np.cumsum(np.sort(self.x.lengths))
         return min(size, int(np.searchsorted(together, self.token_budget, side="right")))
+
+    @property
+    def largest(self) -> NDArray[np.int64]:
+        """The lengths of the longest sequences that may come together in one batch."""
+        return np.sort(self.x.lengths)[-self.most_sequences :]
 
     def _order(self, shuffle: np.random.Generator | None) -> NDArray[np.int64] | None:
         """Give the sequences in the order of an epoch; None for the order given."""

@@ -14,6 +14,7 @@ from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer
+from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, Model, Observe, State
 from elman.training.run import OnNonfinite, Run, Validate
@@ -154,11 +155,15 @@ def evaluate(
     carries = getattr(batches, "carries_state", True) if carries_state is None else carries_state
     meter = Meter(metrics) if metrics else None
     loss_sum = weight_sum = 0.0
+    began: State | None = None
     state: State | None = None
-    for batch in batches:
+    for batch in in_time(batches):
+        if batch.reset_state:
+            began = state = None
+        began = state if batch.link is None else batch.link.follow(engine, began, state)
         loss, weight, state = engine.loss_only(
             batch,
-            state=None if batch.reset_state else state,
+            state=began,
             observe=meter.observe if meter is not None else None,
             want_state=carries,
         )

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import ResourceError, UsageError, say
+from elman.ops.rounding import Storage, rounded
 from elman.ops.weights import Clock, Weights
 from elman.ops.workspace import ALIGNMENT, empty_aligned
 
 if TYPE_CHECKING:
     from elman.layers.base import Layer
 
-__all__ = ["Parameters", "parameter_shapes"]
+__all__ = ["Parameters", "no_gradients", "parameter_shapes"]
 
 Array = NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]
@@ -68,8 +69,9 @@ class Parameters:
 
     Attributes:
         flat: all parameters (P,).
-        grads: all gradients (P,).
+        grads: all gradients (P,). Rounded parameters have none: such a model answers and is not trained.
         clock: shared by the weights of all layers.
+        storage: what the matrices are rounded to, "int8" or "bfloat16"; None for what `flat` can hold.
 
     Example:
         >>> from elman import layers
@@ -79,9 +81,17 @@ class Parameters:
         (32, 3)
     """
 
-    __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads")
+    __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads", "storage")
 
-    def __init__(self, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        input_size: int,
+        *,
+        dtype: DTypeLike,
+        precision: str | None = None,
+        storage: Storage | None = None,
+    ) -> None:
         kind = np.dtype(dtype)
         unit = ALIGNMENT // kind.itemsize
         walked = _walk(layers, input_size)
@@ -95,24 +105,36 @@ class Parameters:
             places.append((layer, spots))
         try:
             self.flat: Array = empty_aligned((size,), kind)
-            self.grads: Array = empty_aligned((size,), kind)
+            if storage is None:
+                self.grads: Array = empty_aligned((size,), kind)
         except (MemoryError, ValueError) as error:  # ValueError: more than an address can count
-            need = f"{2 * size * kind.itemsize / 1e9:,.1f} GB for {size:,} parameters and their gradients"
+            copies, whose = (2, " and their gradients") if storage is None else (1, "")
+            need = f"{copies * size * kind.itemsize / 1e9:,.1f} GB for {size:,} parameters{whose}"
             raise ResourceError(say("build", "not enough memory", got=need, cure="Make the layers smaller")) from error
         self.flat.fill(0)
-        self.grads.fill(0)
-        self.clock = Clock()
+        if storage is None:
+            self.grads.fill(0)
+        self.clock, self.storage = Clock(), storage
         self._layers: list[Layer] = []
         self._weights: dict[int, Weights] = {}
         self._grads: dict[int, dict[str, Array]] = {}
         for layer, spots in places:
             self._layers.append(layer)
-            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock)
-            self._grads[id(layer)] = _views(self.grads, spots)
+            # A layer without matrices to round, such as one of a user's own, computes as it always did.
+            held = precision if storage is None else storage if layer.product_weights() else None
+            self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, held)
+            self._grads[id(layer)] = {} if storage else _views(self.grads, spots)
 
     @classmethod
     def build(
-        cls, layers: Sequence[Layer], input_size: int, *, dtype: DTypeLike, rng: np.random.Generator | None
+        cls,
+        layers: Sequence[Layer],
+        input_size: int,
+        *,
+        dtype: DTypeLike,
+        rng: np.random.Generator | None,
+        precision: str | None = None,
+        storage: Storage | None = None,
     ) -> Parameters:
         """Allocate, initialise and bind the parameters of these layers.
 
@@ -121,12 +143,14 @@ class Parameters:
             input_size: features (or vocabulary size) of the model's input.
             dtype: float32 or float64.
             rng: draws the initial values; None leaves zeros, for weights that come from a file.
+            precision: what products are made in, one of `elman.ops.weights.PRECISIONS`; None for the dtype.
+            storage: what the matrices are rounded to whenever they are set, and multiplied in; None leaves them.
 
         Raises:
             ResourceError: if there is not enough memory.
             UsageError: if names or sizes do not fit together.
         """
-        parameters = cls(layers, input_size, dtype=dtype)
+        parameters = cls(layers, input_size, dtype=dtype, precision=precision, storage=storage)
         size = input_size
         drawn: set[int] = set()
         for layer in layers:
@@ -158,7 +182,7 @@ class Parameters:
         return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.grads_of(layer).items()}
 
     def set(self, values: Mapping[str, Array], *, where: str = "set_weights", allow_nonfinite: bool = False) -> None:
-        """Replace all parameters, or none if one does not fit.
+        """Replace all parameters, or none if one does not fit; matrices are rounded to `storage`.
 
         Args:
             values: name -> array of the parameter's shape; all names must be there.
@@ -191,6 +215,11 @@ class Parameters:
             raise UsageError(say(where, "the weights do not fit: " + "; ".join(wrong)))
         for name, view in views.items():
             view[...] = arrays[name]
+        if self.storage is not None:
+            for layer in self._layers:
+                weights = self.weights(layer)
+                for name in layer.product_weights():
+                    weights[name][...] = rounded(weights[name], self.storage)
         self.clock.ticks += 1
 
     @property
@@ -198,8 +227,25 @@ class Parameters:
         """The number of parameters, gaps not counted."""
         return sum(view.size for view in self.named().values())
 
+    def __getattr__(self, name: str) -> Array:
+        # Asked for what is not there: of what should be, only the gradients of rounded parameters are not.
+        if name != "grads":
+            raise AttributeError(f"'Parameters' object has no attribute {name!r}")
+        raise no_gradients("gradients", str(self.storage))
+
     def __repr__(self) -> str:
         return f"Parameters({self.count:,} of {self.flat.dtype} in {len(self._layers)} layers)"
+
+
+def no_gradients(where: str, storage: str) -> UsageError:
+    """Give the error for training a model whose weights are rounded.
+
+    Args:
+        where: who was asked to.
+        storage: what they are rounded to.
+    """
+    cure = "Train the model that it was made of, and quantize that again"
+    return UsageError(say(where, f"the model's weights are {storage}, which answers and is not trained", cure=cure))
 
 
 def _not_finite(array: Array, dtype: np.dtype[Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.ragged import Ragged
 from elman.training.batches import Batch
 from elman.training.optimizers import Optimizer
 from elman.training.parameters import Parameters
@@ -26,6 +27,11 @@ class Engine(Protocol):
     @property
     def parameters(self) -> Parameters:
         """The parameters it computes with."""
+
+    def forward(
+        self, x: Ragged, *, state: State | None = None, rng: np.random.Generator | None = None
+    ) -> tuple[Any, State]:
+        """Give the outputs and the last state."""
 
     def loss_and_gradients(
         self,

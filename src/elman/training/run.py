@@ -15,6 +15,7 @@ from elman.training.callbacks import Callback, overridden
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer, clip_global_norm
+from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State
 from elman.training.signals import Signals
@@ -119,22 +120,24 @@ class Run:
         meter = Meter(self.metrics) if self.metrics else None
         observe = meter.observe if meter is not None else None
         skips = self.on_nonfinite == "skip"
-        held: list[Any] = []
-        if skips and observe is not None:
-            observe = lambda *rows: held.append(_copies(rows))  # noqa: E731  # only batches that count are counted
+        counted: list[Any] = []
         # A loss may be finite where its gradient is not; only where something is done about it is that worth a look.
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
-        for batch in self.batches:
+        for batch in in_time(self.batches):
             if begin_hooks:
                 for hook in begin_hooks:
                     hook(n_done, {})
+            if skips and meter is not None:
+                counted = meter.sums()
             if batch.reset_state:
-                state = None
-            loss, weight, state = loss_and_gradients(batch, state=state, rng=rng, observe=observe, want_state=carries)
+                began = state = None
+            began = state if batch.link is None else batch.link.follow(self.engine, began, state, rng=rng)
+            loss, weight, state = loss_and_gradients(batch, state=began, rng=rng, observe=observe, want_state=carries)
             if limit is not None:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
@@ -145,16 +148,14 @@ class Run:
                 weight_sum += weight
                 record(loss)
             elif skips:
+                if meter is not None:
+                    meter.go_back(counted)  # only batches that count are counted
                 n_skipped += 1
-                state = None  # where this batch ended may be no number either
+                began = state = None  # where this batch ended may be no number either
                 self._warn_of_skipping(loss, norm, epoch, n_done + 1)
             else:
                 what = f"the loss became {loss}" if not is_finite(loss) else f"the gradient norm became {norm}"
                 raise self._diverged(what, epoch, self.steps + n_done + 1, norm)
-            if held:
-                rows = held.pop()
-                if finite and meter is not None:
-                    meter.observe(*rows)
             n_done += 1
             if end_hooks:
                 for hook in end_hooks:
@@ -267,12 +268,3 @@ def check_on_nonfinite(on_nonfinite: object, optimizer: Optimizer, callbacks: It
         wrong = "on_nonfinite='rollback' halves the learning rate, which a callback sets anew in every epoch"
         cure = "Take ReduceLROnPlateau, which goes on from the halved rate, or on_nonfinite='skip'"
         raise UsageError(say("fit", wrong, got=setters[0], cure=cure))
-
-
-def _copies(rows: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Take the predictions out of scratch memory; targets and weights stay where they are."""
-    prediction, *others = rows
-    copied = (
-        prediction.copy() if isinstance(prediction, np.ndarray) else prediction.with_values(prediction.values.copy())
-    )
-    return (copied, *others)

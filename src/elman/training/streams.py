@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from elman.errors import DataError, say
 from elman.ragged import Ragged
 from elman.training.batches import Batch
 from elman.training.checks import check_count
+from elman.training.links import Hop, Link
 
 __all__ = ["StreamBatches"]
 
@@ -28,25 +29,36 @@ class StreamBatches:
     step shorter. One single step left over joins the window before, so that no step of training
     rests on a handful of tokens.
 
+    Where documents begin, the state begins anew, in the middle of a window too; what follows the last token of a
+    document is not learned.
+
     Args:
-        ids: (N,) integers, N >= 2.
+        ids: (N,) integers, N >= 2; they may be mapped from disk, for only what a window needs is read.
         n_streams: from 1 to N − 1; the batch size.
         steps: window length >= 1.
         unit: what a token is called in progress reports.
+        documents: (D,) increasing places of ids at which documents begin; None for one document. Not for layers with
+            a learned initial state.
 
     Raises:
-        DataError: if there are fewer than two tokens or more streams than transitions.
+        DataError: if there are fewer than two tokens or more streams than transitions, or documents are no places.
         UsageError: if a count is less than 1.
 
     Example:
         >>> batches = StreamBatches(np.arange(8), n_streams=2, steps=3)
         >>> [(batch.x.split(), batch.reset_state) for batch in batches]
         [([array([0, 1, 2, 3]), array([4, 5, 6])], True)]
+        >>> batches = StreamBatches(np.arange(8), n_streams=2, steps=3, documents=[0, 2, 5])
+        >>> [batch.x.split() for batch in batches]
+        [[array([0]), array([2, 3]), array([], dtype=int64), array([5, 6])]]
     """
 
     carries_state = True
+    draws_first = True  # nothing is random
 
-    def __init__(self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters") -> None:
+    def __init__(
+        self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters", documents: ArrayLike | None = None
+    ) -> None:
         check_count("n_streams", n_streams)
         check_count("steps", steps)
         if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -69,28 +81,43 @@ class StreamBatches:
                 )
             )
         self.ids, self.n_streams, self.steps, self.unit = ids, int(n_streams), int(steps), unit
-        self.n_items = n_transitions
+        self.documents = None if documents is None else _begins(documents, len(ids))
+        self.n_items = n_transitions - (0 if self.documents is None else int(self.documents[1:].sum()))
         short, longer = divmod(n_transitions, self.n_streams)
         # The longer streams stand first, so a window's lengths only fall.
         self.lengths = np.full(self.n_streams, short, np.int64)
         self.lengths[:longer] += 1
         self.starts = np.cumsum(self.lengths) - self.lengths
         longest = int(self.lengths[0])
-        self._bounds = [*range(0, longest, self.steps), longest]
-        if self.steps > 1 and len(self._bounds) > 2 and self._bounds[-1] - self._bounds[-2] == 1:
-            del self._bounds[-2]
+        self._n_windows = -(-longest // self.steps)
+        if self.steps > 1 and self._n_windows > 1 and longest % self.steps == 1:
+            self._n_windows -= 1
 
     def __len__(self) -> int:
-        return len(self._bounds) - 1
+        return self._n_windows
+
+    @property
+    def largest(self) -> NDArray[np.int64]:
+        """The lengths of the sequences of the largest batch."""
+        longest = max(end - begin for begin, end in (self._window(0), self._window(self._n_windows - 1)))
+        return np.minimum(self.lengths, longest)
+
+    def _window(self, number: int) -> tuple[int, int]:
+        """Say where a window begins and ends in its streams; the last one may have a step more."""
+        begin = number * self.steps
+        return begin, begin + self.steps if number < self._n_windows - 1 else int(self.lengths[0])
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.documents is not None:
+            yield from self._parts(self.documents)
+            return
         ids, starts, n_streams = self.ids, self.starts[:, None], self.n_streams
         whole = (
             Ragged(ids[: n_streams * self.steps], np.full(n_streams, self.steps))
             if len(ids) > n_streams * self.steps
             else None
         )
-        for begin, end in zip(self._bounds[:-1], self._bounds[1:], strict=True):
+        for begin, end in map(self._window, range(self._n_windows)):
             even = end <= self.lengths[-1]
             if n_streams == 1:
                 values, target = ids[begin:end], ids[begin + 1 : end + 1]
@@ -105,3 +132,40 @@ class StreamBatches:
             else:
                 x = Ragged.trusted(values, np.minimum(self.lengths, end) - begin)
             yield Batch(x, target, None, begin == 0)
+
+    def _parts(self, begins: NDArray[np.bool_]) -> Iterator[Batch]:
+        """Give windows whose sequences are parts of documents: a stream that comes to another one begins a sequence."""
+        ends = np.append(begins[1:], False)
+        before = np.arange(self.n_streams)  # the sequence of the window before in which each stream ended
+        hops: list[Hop] = []
+        reset = True
+        for first, stop in map(self._window, range(self._n_windows)):
+            times = np.arange(first, stop)
+            running = times < self.lengths[:, None]
+            places = (self.starts[:, None] + times)[running]
+            streams = np.repeat(np.arange(self.n_streams), running.sum(1))
+            opens = begins[places]
+            heads = np.append(True, streams[1:] != streams[:-1])
+            sequence = np.cumsum(opens | heads) - 1
+            learned = ~ends[places]
+            rows = places[learned]
+            values, target = (np.ascontiguousarray(self.ids[at], np.int64) for at in (rows, rows + 1))
+            x = Ragged.trusted(values, np.bincount(sequence[learned], minlength=sequence[-1] + 1))
+            origin = np.where(opens, -1, before[streams])[opens | heads]
+            before[streams] = sequence  # the last one of a stream stays
+            hops.append(Hop(origin, None))
+            if len(rows):
+                yield Batch(x, target, None, reset, None if reset else Link(tuple(hops)))
+                hops, reset = [], False
+
+
+def _begins(documents: ArrayLike, n_tokens: int) -> NDArray[np.bool_]:
+    """Say of every token whether a document begins with it."""
+    given = np.asarray(documents)
+    accepted = given.ndim == 1 and given.dtype.kind in "iu" and bool((np.diff(given) > 0).all())
+    if not accepted or (len(given) and not (given[0] >= 0 and given[-1] < n_tokens)):
+        expected = f"(documents,) increasing integers from 0 to {n_tokens - 1}"
+        raise DataError(say("StreamBatches", "documents are no places of ids", expected=expected, got=repr(documents)))
+    begins = np.zeros(n_tokens, np.bool_)
+    begins[given] = True
+    return begins

@@ -145,6 +145,18 @@ class Meter:
             sums, before = metric.sums(prediction, target, weights, loss), self._sums[index]
             self._sums[index] = sums if before is None else before + sums
 
+    def sums(self) -> list[Array | None]:
+        """Give what has been gathered so far, for `go_back`."""
+        return list(self._sums)
+
+    def go_back(self, sums: list[Array | None]) -> None:
+        """Forget what has been gathered since.
+
+        Args:
+            sums: of then.
+        """
+        self._sums = list(sums)
+
     def results(self) -> dict[str, float]:
         """Give the figures so far; NaN where nothing has counted."""
         return {
