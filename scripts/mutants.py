@@ -65,10 +65,10 @@ TRUNCATION, LINKS = "training/truncation.py", "training/links.py"
 SEGMENTS, NOISE = "engines/segments.py", "ops/noise.py"
 
 CLASSIC_PATCHES = (
-    (Patch(REFERENCE, "d_ax[rows], d_ah[rows] = d_ax_t, d_ah_t", "d_ax[rows], d_ah[rows] = d_ax_t * (t > 0), d_ah_t"),),
+    (Patch(REFERENCE, "d_ah[rows] = back.d_ax, back.d_ah", "d_ah[rows] = back.d_ax * (t > 0), back.d_ah"),),
     (Patch(REFERENCE, "_add(cell.weight_of_h(into), ", "_add(cell.weight_of_h(into), weight_h + "),),
-    (Patch(REFERENCE, "h_prev = _previous(y, x, initial)", "h_prev = y.copy()"),),
-    (Patch(REFERENCE, "+= (d_ah_t @ weight_h) * mask", "+= 0 * (d_ah_t @ weight_h)"),),
+    (Patch(REFERENCE, "h_prev = previous(y, x, None if initial is None else initial[0])", "h_prev = y.copy()"),),
+    (Patch(REFERENCE, "+= (back.d_ah @ weight_h) * mask", "+= 0 * (back.d_ah @ weight_h)"),),
     (Patch(REFERENCE, "for part in state]", "for part in reversed(state)]"),),
     (
         Patch(LSTM, "zip(a_in, peep", "zip(a_in[::-1], peep"),
@@ -80,7 +80,7 @@ OPTIONS = (
     Mutant(
         "forget recurrent dropout's mask on the way back",
         "Python",
-        (Patch(REFERENCE, "(d_ah_t @ weight_h) * mask", "d_ah_t @ weight_h"),),
+        (Patch(REFERENCE, "(back.d_ah @ weight_h) * mask", "back.d_ah @ weight_h"),),
     ),
     Mutant(
         "forget recurrent dropout's mask in d_weight_hh",
@@ -108,8 +108,8 @@ OPTIONS = (
         (
             Patch(
                 REFERENCE,
-                "part + _of_rows(zone, rows) * (before - part)",
-                "before + _of_rows(zone, rows) * (part - before)",
+                "part + zone * (before - part)",
+                "before + zone * (part - before)",
             ),
         ),
     ),

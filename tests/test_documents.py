@@ -22,7 +22,8 @@ READMES = ("README.md", "README.zh-CN.md")
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 QUICKSTARTS = ("docs/quickstart.md", "docs/zh/quickstart.md")
 DOCUMENTS = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md", *PAGES)
-REGISTERS = ["cells", "layers", "losses", "metrics", "optimizers", "schedules", "callbacks", "ctc", "tasks", "training"]
+REGISTERS = ["cells", "layers", "losses", "metrics", "optimizers", "schedules", "callbacks", "ctc", "tasks", "training",
+             "inspection"]  # fmt: skip
 
 
 def read(name):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         training,
     )
     from elman.errors import ElmanError
+    from elman.inspection import check_gradients
     from elman.model import Sequential
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
@@ -57,6 +58,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Sequential": ("elman.model", "Sequential"),
     "Vocabulary": ("elman.tasks", "Vocabulary"),
     "callbacks": ("elman.callbacks", None),
+    "check_gradients": ("elman.inspection", "check_gradients"),
     "ctc": ("elman.ctc", None),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
@@ -87,6 +89,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "cells",
+    "check_gradients",
     "ctc",
     "errors",
     "inspection",

@@ -177,6 +177,8 @@ class Cell:
         extras: parameters beside W, R and b that `step` reads from `p`: name -> blocks of H.
         bias_after: whether the cell adds b itself, from `p`, because something comes before it.
         operand_is_state: whether the operand stands in the place of h, so that recurrent dropout masks it too.
+        tape_gates: names of the gates that the tape of a step begins with, in its order; a tape that is a NamedTuple
+            names its arrays itself.
     """
 
     name: ClassVar[str]
@@ -185,6 +187,7 @@ class Cell:
     extras: ClassVar[Mapping[str, int]] = {}
     bias_after: ClassVar[bool] = False
     operand_is_state: ClassVar[bool] = False
+    tape_gates: ClassVar[tuple[str, ...]] = ()
 
     @property
     def kernel(self) -> str:

@@ -43,6 +43,7 @@ class GRU(Cell):
     gates = ("r", "z", "n")
     states = ("h",)
     operand_is_state = True
+    tape_gates = ("n", "r", "z")
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"

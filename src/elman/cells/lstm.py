@@ -44,6 +44,7 @@ class LSTM(Cell):
 
     name = "lstm"
     states = ("h", "c")
+    tape_gates = ("i", "f", "g", "o")
 
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"

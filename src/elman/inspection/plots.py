@@ -13,10 +13,11 @@ from elman.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from elman.training.history import History
 
-__all__ = ["training_curve"]
+__all__ = ["canvas", "finish", "tidy", "training_curve"]
 
 # Blue and vermilion of Okabe & Ito (2008): told apart by every eye and in grey.
 _TRAINING, _VALIDATION, _BATCHES = "#0072B2", "#D55E00", "#8FB8D6"
@@ -52,33 +53,102 @@ def training_curve(history: History, path: str | os.PathLike[str], *, title: str
         UsageError: if matplotlib is missing, the ending is another one, or nothing was trained yet.
         SaveError: if the picture cannot be written.
     """
-    ending = os.path.splitext(os.fspath(path))[1][1:].lower()
-    if ending not in _FORMATS:
-        expected = ", ".join(f".{known}" for known in _FORMATS)
-        raise UsageError(say("training_curve", f"cannot draw {os.fspath(path)!r}", expected=expected))
+    check_ending("training_curve", path)
     run = _collect(history)
     if not run.batches.size and not run.columns:
         raise UsageError(say("training_curve", "the history is empty", cure="Train the model first: model.fit(x, y)"))
-    try:
-        from matplotlib import font_manager
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        cure = "Install it with: pip install 'elman[plot]'"
-        raise UsageError(say("training_curve", "matplotlib is not installed", cure=cure)) from error
-
-    known = set(font_manager.get_font_names())
-    family = ["DejaVu Sans", *(font for font in _CHINESE_FONTS if font in known)]
-    # A Figure by itself draws without a screen and without pyplot's global list of open windows.
     panels = _measures(run)
-    figure = Figure(figsize=(7.5, 3.2 + 2.0 * (len(panels) - 1)), dpi=150, layout="constrained")
     ratios = [2.0] + [1.2] * (len(panels) - 1)
-    grid = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=ratios)
+    figure, grid = canvas(
+        "training_curve", len(panels), 1, size=(7.5, 3.2 + 2.0 * (len(panels) - 1)), sharex=True, height_ratios=ratios
+    )
+    family = font_family()
     for axes, measure in zip(grid[:, 0], panels, strict=True):
         _draw(axes, run, measure, family=family)
     grid[-1, 0].set_xlabel("epoch" if run.epochs.size else "batches", family=family)
+    finish(figure, path, title)
+
+
+def check_ending(where: str, path: str | os.PathLike[str]) -> str:
+    """Give the format that the ending of a name says.
+
+    Args:
+        where: who asks, for messages.
+        path: such as "curve.png".
+
+    Raises:
+        UsageError: if it is another than .png, .svg and .pdf.
+    """
+    ending = os.path.splitext(os.fspath(path))[1][1:].lower()
+    if ending not in _FORMATS:
+        expected = ", ".join(f".{known}" for known in _FORMATS)
+        raise UsageError(say(where, f"cannot draw {os.fspath(path)!r}", expected=expected))
+    return ending
+
+
+def canvas(where: str, rows: int, columns: int, *, size: tuple[float, float], **options: Any) -> tuple[Figure, Any]:
+    """Make an empty picture with panels.
+
+    Args:
+        where: who asks, for messages.
+        rows: of panels.
+        columns: of panels.
+        size: width and height in inches.
+        options: of matplotlib's `Figure.subplots`.
+
+    Returns:
+        The picture and its panels, an array (rows, columns).
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        cure = "Install it with: pip install 'elman[plot]'"
+        raise UsageError(say(where, "matplotlib is not installed", cure=cure)) from error
+    # A Figure by itself draws without a screen and without pyplot's global list of open windows.
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def font_family() -> list[str]:
+    """Give the fonts by which text of any script is drawn, as far as this machine has them."""
+    from matplotlib import font_manager
+
+    known = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(font for font in _CHINESE_FONTS if font in known)]
+
+
+def finish(figure: Figure, path: str | os.PathLike[str] | None, title: str | None) -> Figure:
+    """Give a picture its title and write it, atomically, if it is to be a file.
+
+    Args:
+        figure: drawn.
+        path: .png, .svg or .pdf, or None.
+        title: a line above it, in any script.
+
+    Raises:
+        UsageError: if the ending is another one.
+        SaveError: if the file cannot be written.
+    """
     if title:
-        figure.suptitle(title, family=family, fontsize=11)
-    write_atomic(path, lambda file: figure.savefig(file, format=ending))
+        figure.suptitle(title, family=font_family(), fontsize=11)
+    if path is not None:
+        ending = check_ending("plot", path)
+        write_atomic(path, lambda file: figure.savefig(file, format=ending))
+    return figure
+
+
+def tidy(axes: Axes) -> None:
+    """Take away what does not show numbers.
+
+    Args:
+        axes: a panel with curves.
+    """
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _collect(history: History) -> _Run:
@@ -114,9 +184,7 @@ def _draw(axes: Axes, run: _Run, measure: str, *, family: list[str]) -> None:
     axes.locator_params(axis="x", integer=True)
     axes.set_xlim(left=run.epochs[0] - 1 if run.epochs.size else 0)
     axes.set_ylabel(measure, family=family)
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     axes.legend(frameon=False, prop={"family": family, "size": 9})
 
 
