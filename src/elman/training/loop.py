@@ -131,6 +131,7 @@ def fit(
             raise
         finally:
             progress.close()
+            run.breaks.listener = None  # which holds the run, and so the model
     run.stop_if_asked(signals)  # a signal that came while the last callbacks ran
     return run.history
 
