@@ -19,7 +19,7 @@ import pytest
 
 from elman.cli.main import main
 from elman.errors import SaveError
-from elman.tasks import LanguageModel, load
+from elman.tasks import LanguageModel, SequenceClassifier, SequenceRegressor, SequenceTagger, load
 
 TEXT = "To be, or not to be: that is the question.\n" * 30
 TINY = ["--layers", "1", "--hidden", "12", "--batch", "4", "--steps", "10", "--seed", "0"]
@@ -313,6 +313,21 @@ def test_sample_as_json(trained, capsys):
     assert main(["sample", str(trained), "--prime", "To", "--length", "9", "--json", "--greedy"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["prime"] == "To" and len(data["text"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "shown"),
+    [
+        (SequenceClassifier, (np.ones((4, 3)), [1, 2, 1, 2]), ["1 numbers per step, tables of 3 steps", "2: 1, 2"]),
+        (SequenceRegressor, (["ab", "b"], [[1, 2], [3, 4]]), ["2 characters and <unk>: ab", "answers 2 numbers"]),
+        (SequenceTagger, ([["a", "a"]], [["x", "y"]]), ["words by 1 words", "2: x, y"]),
+    ],
+)
+def test_info_of_estimators(kind, data, shown, tmp_path, capsys):
+    kind(hidden=4, epochs=1, verbose=0).fit(*data).save(tmp_path / "m.elman")
+    assert main(["info", str(tmp_path / "m.elman")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert [part for part in shown if part not in told] == []
 
 
 def test_info(trained, capsys, monkeypatch):

@@ -48,6 +48,12 @@ def run(files, monkeypatch, capsys):
     return stream
 
 
+def test_a_closed_standard_input_is_told(files, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["stream", str(files / "ids.elman")]) == 2
+    assert capsys.readouterr() == ("", "error: standard input: it is closed. Pipe the steps into it.\n")
+
+
 def test_numbers_come_as_they_are_written(run, files):
     x = np.array([[1, 2, 3], [0.5, -1, 2], [1e-3, 0, 4]], np.float32)
     expected = elman.load(files / "numbers.elman").predict(x[None])[0]

@@ -39,6 +39,16 @@ def folder_of(tmp_path, files):
     return tmp_path
 
 
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("name, what", [("a.txt", "file, not its contents"), ("plays", "folder, not the texts in it")])
+def test_a_name_is_not_taken_for_a_text(tmp_path, monkeypatch, listed, name, what):
+    folder_of(tmp_path, {"a.txt": "to be or not to be", "plays/b.txt": "to be"})
+    monkeypatch.chdir(tmp_path)
+    message = f"text: '{name}' is the name of a {what}. Give it as a path: pathlib.Path(name)."
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        LanguageModel(verbose=0).fit([name, name] if listed else name)
+
+
 # Encoding -----------------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +183,7 @@ FAULTS = {
     "a column of a text": (lambda w: Corpus.from_files(w / "a.txt", column="text"), UsageError, "…/a.txt: this is neither a Parquet nor an Arrow file, so it has no column 'text'. Leave the column out to read it as text."),
     "a table as text": (lambda w: Corpus.from_files(w / "t.txt"), UsageError, "…/t.txt: this is a table, not a text. Name the column of its texts: --column NAME, or column='NAME'."),
     "no text": (lambda w: Corpus.from_texts(["a", 5]), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got int."),
-    "paths among texts": (lambda w: LanguageModel().fit(["a text", w / "a.txt"]), DataTypeError, "text: it is no text, expected a str, a path, or a list of either, got PosixPath."),
+    "paths among texts": (lambda w: LanguageModel().fit(["a text", w / "a.txt"]), DataTypeError, "text: texts and paths stand in one list, expected one or the other. Read the paths first: Corpus.from_files(paths), or give texts only."),
     "memory_map": (lambda w: Corpus.from_texts("ab", memory_map="yes"), UsageError, "Corpus: memory_map is not accepted, expected True, False or 'auto', got 'yes'."),
     "empty files": (lambda w: LanguageModel().fit(w / "empty"), DataError, "fit: the text is empty, expected at least 2 characters."),
     "another vocabulary": (lambda w: fitted().score(Corpus.from_texts("other")), DataError, "score: the corpus has another vocabulary than the model. Read it with vocabulary=model.vocabulary_."),

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import io
 import re
 import runpy
 import shlex
@@ -81,6 +82,7 @@ def test_commands_of_a_document_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for file in ("book.txt", "other.txt"):
         Path(file).write_text("The sea is calm tonight. The tide is full, the moon lies fair. " * 20, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The sea is\n"), encoding="utf-8"))
     targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
     for line in "".join(blocks(name, "bash")).splitlines():
         program, *words = shlex.split(line, comments=True)

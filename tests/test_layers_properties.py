@@ -269,6 +269,22 @@ def test_dropout_inside_both_ways_draws_for_both():
     np.testing.assert_array_equal(layer.forward(x)[0].values, 2 * x.values)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_is_normal_and_only_there_in_training(dtype):
+    x = Ragged(np.full((4000, 25), 3.0, dtype), [1000, 3000])
+    layer = layers.GaussianNoise(0.5)
+    y, _, _ = layer.forward(x, rng=np.random.default_rng(0))
+    noise = y.values - x.values
+    assert y.values.dtype == dtype and (x.values == 3).all()
+    assert abs(noise.mean()) < 4 * 0.5 / np.sqrt(noise.size)  # four standard deviations of the mean of 100,000 draws
+    assert abs(noise.std() - 0.5) < 4 * 0.5 / np.sqrt(2 * noise.size)
+    assert abs((np.abs(noise) < 0.5).mean() - 0.6827) < 4 * 0.5 / np.sqrt(noise.size)
+    again, _, _ = layer.forward(x, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(again.values, y.values)
+    for calm in (layer.forward(x), layers.GaussianNoise(0).forward(x, rng=np.random.default_rng(0))):
+        assert calm[0] is x
+
+
 # --- what is not there ----------------------------------------------------------------------------------------------
 
 

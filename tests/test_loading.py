@@ -22,6 +22,9 @@ def saved(tmp_path_factory):
         "model": model,
         "language_model": elman.LanguageModel(layers=1, hidden=4, batch=2, steps=5, epochs=1, verbose=0).fit(TEXT),
         "addition": elman.BinaryAdder(examples=1).fit(),
+        "sequence_classifier": elman.SequenceClassifier(hidden=4, epochs=1, verbose=0).fit(["a b", "b"], [0, 1]),
+        "sequence_regressor": elman.SequenceRegressor(hidden=4, epochs=1, verbose=0).fit([[1.0], [2.0]], [0, 1]),
+        "sequence_tagger": elman.SequenceTagger(hidden=4, epochs=1, verbose=0).fit([["a"], ["b"]], ["x", "y"]),
     }
     for name, one in made.items():
         one.save(folder / f"{name}.elman")
@@ -79,12 +82,13 @@ def test_a_vocabulary_that_is_none_is_refused_with_the_file(saved, change, told,
 
 def test_an_unknown_task_is_refused_with_the_file(saved, tmp_path):
     files.save(tmp_path / "m", {}, files.Meta(version="1", task="chess", config={}))
-    told = f"model file '{tmp_path / 'm'}': unknown task, expected one of model, language_model, addition, got 'chess'."
+    tasks = "model, language_model, sequence_classifier, sequence_regressor, sequence_tagger, addition"
+    told = f"model file '{tmp_path / 'm'}': unknown task, expected one of {tasks}, got 'chess'."
     with pytest.raises(ModelFileError, match=re.escape(told)):
         elman.load(tmp_path / "m")
 
 
-@pytest.mark.parametrize("task", ["model", "language_model", "addition"])
+@pytest.mark.parametrize("task", elman.tasks.TASKS)
 def test_weights_that_are_not_finite_are_loaded_only_if_told(saved, task, tmp_path):
     path, name = tmp_path / "m.elman", "dense.bias"
     with files.open_model(saved[task]) as header:

@@ -225,6 +225,17 @@ def test_control_c_finishes_the_batch_and_a_second_one_stops_a_wait(always):
     assert time.monotonic() - began < 20
 
 
+def test_what_batches_say_of_themselves_is_handed_on():
+    batches = StreamBatches(np.arange(9) % 3, n_streams=2, steps=3, documents=[0, 4])
+    assert Prefetched(batches).largest.tolist() == batches.largest.tolist()
+    assert not hasattr(Prefetched(Numbered(1)), "largest")
+    model = Sequential([layers.GRU(3, return_sequences=True, initial_state="learned"), layers.Dense(3)])
+    model.compile("sgd", "cross_entropy")
+    model.build(3, ids=True)
+    with pytest.raises(UsageError, match="learned initial state, and documents begin in the middle"):
+        model.fit_batches(Prefetched(batches), verbose=0)
+
+
 def test_ahead_is_a_count():
     with pytest.raises(UsageError, match="ahead: this is no count, expected an integer >= 1, got 0"):
         Prefetched(Numbered(3), ahead=0)

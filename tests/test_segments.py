@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 
 from elman import Sequential, layers
+from elman.engines.native import Engine
 from elman.engines.segments import Plan, Segmented, borders_of, count_over_time, steps_ahead
-from elman.errors import ResourceError, UsageError
+from elman.errors import Interrupted, ResourceError, UsageError
 from elman.layers import GRU, LSTM, RNN, Dense, Dropout, Embedding, LayerNorm, Pooling, RepeatVector, Residual
 from elman.model.budget import Budget
 from elman.ops.noise import WindowDraws, coins, step_coins
 from elman.ragged import Ragged
 from elman.tasks import LanguageModel
+from elman.training import callbacks, progress
 from elman.training.batches import Batch
 
 # float64: sums in another order; float32: as everywhere, of the norm.
@@ -344,6 +347,98 @@ def test_a_language_model_in_segments(capsys: pytest.CaptureFixture[str]) -> Non
     for name, column in found[0].items():
         np.testing.assert_allclose(found[1][name], column, rtol=1e-4)  # float32
     assert capsys.readouterr().err.count("fit: batches of up to 900 steps run in segments of") == 1
+
+
+class Watched(progress.Progress):
+    """Takes down what it is shown, at every occasion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[float, bool]] = []
+        self.interval = 0.0
+
+    def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None:
+        self.shown.append((batch, bool(figures)))
+
+
+def long_fit(model: Sequential, rng: np.random.Generator, **options: Any) -> None:
+    """Train on two sequences, one after the other, in many segments each."""
+    x = rng.normal(size=(2, 400, 3))
+    model.compile("adam", "squared_error")
+    model.fit(x, x[..., :2], batch_size=1, rng=0, memory_budget="40KB", **options)
+
+
+def test_the_display_moves_within_a_batch(rng: np.random.Generator) -> None:
+    shown = Watched()
+    long_fit(Sequential([LSTM(5, return_sequences=True), Dense(2)]), rng, verbose=shown)
+    done = [batch for batch, _ in shown.shown]
+    assert done == sorted(done) and done[-1] == 2
+    assert sum(0 < batch < 1 for batch in done) > 3 and sum(1 < batch < 2 for batch in done) > 3
+    assert all(has_loss == (batch >= 1) for batch, has_loss in shown.shown)  # there is none before the first batch
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_control_c_waits_for_a_segment_only_and_keeps_the_work(rng: np.random.Generator, batch: int) -> None:
+    kept: list[int] = []
+    at_end: list[Any] = []
+
+    class Keep(callbacks.Callback):
+        def on_batch_end(self, batch: int, logs: Any) -> None:
+            at_end.append(model.parameters.flat.copy())
+
+        def on_interrupt(self, signum: int | None) -> None:
+            kept.append(len(at_end))
+
+    class Press(Watched):
+        def _show(self, epoch: int, done: float, figures: list[str], now: float) -> None:
+            super()._show(epoch, done, figures, now)
+            if done > batch + 0.3:
+                assert pressed == []  # the segment is the last one
+                pressed.append(done)
+                signal.raise_signal(signal.SIGINT)
+
+    pressed: list[float] = []
+    model = Sequential([LSTM(5, return_sequences=True), Dense(2)])
+    with pytest.raises(Interrupted):
+        long_fit(model, rng, verbose=Press(), callbacks=[Keep()])
+    assert pressed[0] < batch + 0.7 and len(at_end) == batch
+    assert kept == [1] * batch  # before the first step there is no work
+    if batch:
+        assert np.array_equal(model.parameters.flat, at_end[-1])
+
+
+def test_control_c_in_validation_waits_for_a_segment_only(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    class Press(Watched):
+        def end_batches(self) -> None:
+            super().end_batches()
+            ran.clear()
+            signal.raise_signal(signal.SIGINT)
+
+    run = Engine._run
+
+    def counted(self: Engine, *given: Any, **options: Any) -> Any:
+        ran.append(1)
+        return run(self, *given, **options)
+
+    monkeypatch.setattr(Engine, "_run", counted)
+    model = Sequential([LSTM(5, return_sequences=True), Dense(2)])
+    x = np.zeros((1, 400, 3))
+    with pytest.raises(Interrupted):
+        long_fit(model, rng, verbose=Press(), validation_data=(x, x[..., :2]))
+    assert ran == []
+
+
+def test_a_budget_that_nothing_fits_into_leaves_a_language_model_as_it_was() -> None:
+    model = LanguageModel(layers=1, hidden=8, batch=2, steps=10, epochs=1, verbose=0).fit("to be or not to be, " * 5)
+    before, expected = model.model_, model.score("to be")
+    model.memory_budget = "1KB"
+    with pytest.raises(ResourceError, match="does not fit into memory_budget"):
+        model.fit("something else " * 20)
+    assert model.model_ is before and model.score("to be") == expected
 
 
 def test_what_fits_is_run_at_once() -> None:

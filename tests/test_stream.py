@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
 import threading
 
 import numpy as np
@@ -315,6 +317,33 @@ def test_an_interruption_leaves_the_streams_as_they_were(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stream.step(x[:, 1])
     equal_state(stream.state, before)
+
+
+@pytest.mark.parametrize("call", ["step", "reset"])
+def test_a_stream_can_be_used_after_an_interruption_at_any_place(call):
+    model = make("lstm")
+    stream, x = model.stream(), inputs("lstm", (1, 1))[0, 0]
+    arguments = (x,) if call == "step" else ()
+    armed = False
+
+    def stop(*_):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for k in range(3000):
+            with contextlib.suppress(KeyboardInterrupt):
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, 2e-5 + 3e-8 * k)
+                while armed:
+                    getattr(stream, call)(*arguments)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    getattr(stream, call)(*arguments)
 
 
 def test_saved_and_gone_on_with(tmp_path):

@@ -105,17 +105,33 @@ def test_a_table_without_rows(pa, tmp_path):
     assert x.values.shape == (0, 1) and len(x.lengths) == 0 and names == []
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "duration"])
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_that_name_sequences_stay_times(pa, tmp_path, kind, unit):
+    times = pa.array([0, 0, 10**9], getattr(pa, kind)(unit))
+    _, names = read_sequences(
+        write(pa, tmp_path / "a.arrow", {"a": [1.0, 2.0, 3.0], "by": times}, "feather"), ["a"], by="by"
+    )
+    assert not any(isinstance(name, int) for name in names)
+    assert np.array(names).astype(f"{kind[0].replace('t', 'M').replace('d', 'm')}8[{unit}]").astype(int).tolist() == [
+        0,
+        10**9,
+    ]
+
+
 # fmt: off
 # ruff: noqa: E501 - a table: one fault is one line, its message in one piece
 FAULTS = {
-    "no column": (lambda p: Corpus.from_files(p / "t.parquet", column="txt"), UsageError, "t.parquet: there is no column 'txt', expected one of 'text', 'a', 'big', 'gap', 'by', 'when'."),
-    "no column of numbers": (lambda p: read_sequences(p / "t.parquet", ["a", "b"]), UsageError, "t.parquet: there is no column 'b', expected one of 'text', 'a', 'big', 'gap', 'by', 'when'."),
+    "no column": (lambda p: Corpus.from_files(p / "t.parquet", column="txt"), UsageError, "t.parquet: there is no column 'txt', expected one of 'text', 'a', 'big', 'gap', 'by', 'nan', 'when'."),
+    "no column of numbers": (lambda p: read_sequences(p / "t.parquet", ["a", "b"]), UsageError, "t.parquet: there is no column 'b', expected one of 'text', 'a', 'big', 'gap', 'by', 'nan', 'when'."),
     "no texts": (lambda p: Corpus.from_files(p / "t.parquet", column="a"), DataTypeError, "t.parquet: the column 'a' holds no texts, expected strings, got double."),
     "a missing text": (lambda p: Corpus.from_files(p / "t.parquet", column="gap"), DataError, "t.parquet: row 2 of column 'gap' is missing (null). Leave such rows out, or fill them, before the table is written."),
     "no numbers": (lambda p: read_sequences(p / "t.parquet", ["text"]), DataTypeError, "t.parquet: the column 'text' holds no numbers, expected integers or floating-point numbers, got string."),
     "times": (lambda p: read_sequences(p / "t.parquet", ["when"]), DataTypeError, "t.parquet: the column 'when' holds no numbers, expected integers or floating-point numbers, got timestamp[us]."),
     "too large": (lambda p: read_sequences(p / "t.parquet", ["big"]), DataError, "t.parquet: a number of column 'big' is too large for float32, got 1e+300 in row 1. Take dtype='float64'."),
     "apart": (lambda p: read_sequences(p / "t.parquet", ["a"], by="by"), DataError, "t.parquet: the rows of sequence 'x' do not follow each other in column 'by'. Sort the table by 'by' and time, and write it again."),
+    "no name": (lambda p: read_sequences(p / "t.parquet", ["a"], by="nan"), DataError, "t.parquet: row 1 of column 'nan' is NaN, which names no sequence. Leave such rows out, or fill them, before the table is written."),
+    "a dtype": (lambda p: read_sequences(p / "t.parquet", ["a"], dtype="int32"), UsageError, "read_sequences: dtype is not accepted, expected float32 or float64, got int32."),
     "a name": (lambda p: read_sequences(p / "t.parquet", "a"), UsageError, "read_sequences: columns is no list of names, expected a list of at least one name, got 'a'. Write columns=['a']."),
     "no names": (lambda p: read_sequences(p / "t.parquet", []), UsageError, "read_sequences: columns is no list of names, expected a list of at least one name, got []."),
     "no file": (lambda p: read_sequences(p / "none.parquet", ["a"]), UsageError, "none.parquet: no such file or directory, expected a Parquet or Arrow file."),
@@ -137,6 +153,7 @@ def broken(pa, tmp_path_factory):
         "big": [1.0, 1e300, 2.0],
         "gap": ["a", "b", None],
         "by": ["x", "y", "x"],
+        "nan": pa.array([1.0, float("nan"), 1.0]),
         "when": pa.array([1, 2, 3], pa.timestamp("us")),
     }
     whole = write(pa, folder / "t.parquet", columns).read_bytes()

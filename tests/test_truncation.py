@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from elman import Sequential, layers
+from elman.errors import DataError
 from elman.ragged import Ragged
+from elman.tasks import Corpus
 from elman.training import SequenceBatches, StreamBatches
 from elman.training.truncation import TruncatedBatches
 
@@ -260,6 +262,21 @@ def test_documents_begin_anew_in_streams(n_streams: int, steps: int) -> None:
         assert found[name] == pytest.approx(expected[name], rel=1e-12)
     model.compile({"type": "sgd", "learning_rate": 1e-300}, "cross_entropy")
     assert model.fit_batches(batches, truncate=(2, 3), verbose=0).history["loss"][0] == pytest.approx(expected["loss"])
+
+
+def test_documents_may_be_the_borders_of_a_corpus() -> None:
+    corpus = Corpus.from_texts(["to be", "", "or not to be", "", "", "x"])
+    found = list(StreamBatches(corpus.ids, n_streams=2, steps=4, documents=corpus.starts))
+    expected = list(StreamBatches(corpus.ids, n_streams=2, steps=4, documents=[0, 5, 17]))
+    assert len(found) == len(expected)
+    for batch, other in zip(found, expected, strict=True):
+        assert batch.x.values.tolist() == other.x.values.tolist() and batch.target.tolist() == other.target.tolist()
+        assert batch.x.lengths.tolist() == other.x.lengths.tolist()
+
+
+def test_documents_of_one_token_are_nothing_to_learn() -> None:
+    with pytest.raises(DataError, match="no document has two tokens"):
+        StreamBatches(np.arange(6), n_streams=2, steps=2, documents=range(6))
 
 
 def test_windows_in_which_nothing_counts_are_passed_over() -> None:

@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from elman.model import Sequential
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
-    from elman.tasks import BinaryAdder, LanguageModel, Vocabulary, load
+    from elman.tasks import (
+        BinaryAdder,
+        LanguageModel,
+        SequenceClassifier,
+        SequenceRegressor,
+        SequenceTagger,
+        Vocabulary,
+        load,
+    )
     from elman.training import History
 # Public name -> (module, name in it); None stands for the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
@@ -44,6 +52,9 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "History": ("elman.training", "History"),
     "LanguageModel": ("elman.tasks", "LanguageModel"),
     "Ragged": ("elman.ragged", "Ragged"),
+    "SequenceTagger": ("elman.tasks", "SequenceTagger"),
+    "SequenceRegressor": ("elman.tasks", "SequenceRegressor"),
+    "SequenceClassifier": ("elman.tasks", "SequenceClassifier"),
     "Sequential": ("elman.model", "Sequential"),
     "Vocabulary": ("elman.tasks", "Vocabulary"),
     "callbacks": ("elman.callbacks", None),
@@ -70,6 +81,9 @@ __all__ = [
     "History",
     "LanguageModel",
     "Ragged",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Sequential",
     "Vocabulary",
     "__version__",

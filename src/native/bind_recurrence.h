@@ -304,7 +304,7 @@ class Recurrence {
         const WeightViews<T> weights{weight_ih_.data(), weight_hh_.data(), weight_hr_ ? weight_hr_->data() : nullptr,
                                      bias_ ? bias_->data() : nullptr, extra_blocks_.data()};
         if (!packed_ || (!ids && !have_input_)) {
-            kernel().pack(v, weights, true);
+            pack_shared(v, weights, true);
             have_input_ = p.input != nullptr;
             packed_ = true;
             tick_ = tick;
@@ -314,11 +314,19 @@ class Recurrence {
             p.second_back = second ? second_back_.template of<T>(deep(hidden) * width) : nullptr;
             const size_t deep_gates = deep(static_cast<size_t>(layout.gates) * hidden);
             p.input_back = dx || have_dx_ ? input_back_.template of<T>(deep_gates * padded_inputs) : nullptr;
-            if (!have_back_ || (dx && !have_dx_)) kernel().pack(v, weights, false);
+            if (!have_back_ || (dx && !have_dx_)) pack_shared(v, weights, false);
             have_back_ = true;
             have_dx_ = p.input_back != nullptr;
         }
         if (ids) p.table = table_for(v);
+    }
+
+    // A weight takes as long as some 20 operations of a product.
+    void pack_shared(const RecurrenceViews<T>& v, const WeightViews<T>& weights, bool forward) {
+        const double count = static_cast<double>(cell_->layout.gates) * static_cast<double>(hidden_) *
+                             static_cast<double>(state_ + inputs_);
+        run(parts_for(20 * count, width_ / lanes_),
+            [&](long part, long parts) { kernel().pack(v, weights, forward, part, parts); });
     }
 
     T* table_for(const RecurrenceViews<T>& v) {

@@ -23,32 +23,48 @@ ELMAN_INLINE T* packed_block(const Packed<T>& w, long column) {
     return w.data + column * cells(w.format, w.k);  // every block before it holds all cells of k
 }
 
-// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy, in stretches of k whose
-// rows in `w` stay in the first cache until all columns of a vector are written.
+// columns [at, at + n) = rows of `source` (n, k) with row stride `stride`: a transposing copy, square by square.
 template <class T>
 void pack_rows_as_columns(const Packed<T>& w, long at, const T* source, long n, long k, long stride) {
     if (w.format) return w.format->pack_columns(w, at, source, n, k, stride);
-    constexpr long lanes = Lanes<T>::count, rows = 128;
-    for (long unit = 0; unit < n; unit += lanes)
-        for (long top = 0; top < k; top += rows)
-            for (long j = unit; j < n && j < unit + lanes; ++j) {
-                const long column = at + j, first = column / block_width<T>() * block_width<T>();
-                const long count = k - top < rows ? k - top : rows, width = width_of(w, first);
-                T* to = packed_block(w, first) + top * width + (column - first);
-                const T* from = source + j * stride + top;
-                for (long i = 0; i < count; ++i) to[i * width] = from[i];
+    constexpr long lanes = Lanes<T>::count;
+    for (long unit = 0; unit < n; unit += lanes) {
+        const long column = at + unit, first = column / block_width<T>() * block_width<T>(), width = width_of(w, first);
+        const long wide = n - unit < lanes ? n - unit : lanes;
+        T* const to = packed_block(w, first) + (column - first);
+        const T* const from = source + unit * stride;
+        long done = 0;
+        if (wide == lanes && column % lanes == 0) {
+            for (; done + lanes <= k; done += lanes) {
+                Vec<T> square[lanes];
+                for (long j = 0; j < lanes; ++j) square[j] = load(from + j * stride + done);
+                transpose<T>(square);
+                for (long i = 0; i < lanes; ++i) store(to + (done + i) * width, square[i]);
             }
+        }
+        for (; done < k; done += lanes)
+            for (long j = 0; j < wide; ++j)
+                for (long i = done; i < k && i < done + lanes; ++i) to[i * width + j] = from[j * stride + i];
+    }
 }
 
-// rows [k_at, k_at + k) = rows of `source` (k, n).
+// rows [k_at, k_at + k) = rows of `source` (k, n), some rows at a time, so that both sides are gone through in order.
 template <class T>
 void pack_rows(const Packed<T>& w, long k_at, const T* source, long k, long n, long stride) {
     if (w.format) return w.format->pack_rows(w, k_at, source, k, n, stride);
-    for (long first = 0; first < n; first += block_width<T>()) {
-        const long wide = n - first < block_width<T>() ? n - first : block_width<T>(), width = width_of(w, first);
-        T* to = packed_block(w, first) + k_at * width;
-        for (long i = 0; i < k; ++i)
-            memcpy(to + i * width, source + i * stride + first, sizeof(T) * static_cast<size_t>(wide));
+    constexpr long lanes = Lanes<T>::count, rows = 16;
+    for (long top = 0; top < k; top += rows) {
+        const long end = top + rows < k ? top + rows : k;
+        for (long first = 0; first < n; first += block_width<T>()) {
+            const long wide = n - first < block_width<T>() ? n - first : block_width<T>(), width = width_of(w, first);
+            for (long i = top; i < end; ++i) {
+                T* const to = packed_block(w, first) + (k_at + i) * width;
+                const T* const from = source + i * stride + first;
+                long j = 0;
+                for (; j + lanes <= wide; j += lanes) store(to + j, load(from + j));
+                if (j < wide) memcpy(to + j, from + j, sizeof(T) * static_cast<size_t>(wide - j));
+            }
+        }
     }
 }
 

@@ -12,45 +12,54 @@ struct RecurrenceWeights {
     typedef RecurrenceGradients<T> Gradients;
     static constexpr long lanes = Lanes<T>::count;
 
-    // What the forward pass reads, or what the way back reads.
-    static void pack(const Views& v, const WeightViews<T>& w, bool forward) {
+    // What the forward pass reads, or what the way back reads. Parts share out the units of every gate.
+    static void pack(const Views& v, const WeightViews<T>& w, bool forward, long part, long parts) {
         const CellLayout& cell = v.cell->layout;
         const long hidden = v.hidden_size, width = round_up<T>(hidden), inputs = v.input_size, state = v.state_size;
         const long state_width = round_up<T>(state);
         const auto packed = [&v](T* data, long k, long columns) { return Packed<T>{data, k, columns, v.format}; };
+        const auto as_columns = [=](const Packed<T>& to, long at, const T* from, long n, long k) {
+            const Share own = share_of((n + lanes - 1) / lanes, part, parts);
+            const long first = own.first * lanes, end = own.end * lanes < n ? own.end * lanes : n;
+            if (first < end) pack_rows_as_columns(to, at + first, from + first * k, end - first, k, k);
+        };
+        const auto as_rows = [=](const Packed<T>& to, long at, const T* from, long k, long n) {
+            // Rows of other formats share their cells, also those of two gates.
+            const Share own = to.format ? Share{0, part == 0 ? k : 0} : share_of(k, part, parts);
+            if (own.first < own.end) pack_rows(to, at + own.first, from + own.first * n, own.end - own.first, n, n);
+        };
         const Packed<T> input = packed(v.packed.input, inputs, cell.gates * width);
         const Packed<T> input_back = packed(v.packed.input_back, cell.gates * hidden, round_up<T>(inputs));
         for (int b = 0; b < cell.gates; ++b) {
-            const long gate = cell.input_gates[b] * hidden;
-            if (forward && input.data)
-                pack_rows_as_columns(input, b * width, w.weight_ih + gate * inputs, hidden, inputs, inputs);
-            if (!forward && input_back.data)
-                pack_rows(input_back, b * hidden, w.weight_ih + gate * inputs, hidden, inputs, inputs);
-            if (forward) copy_padded(v.packed.start + b * width, w.bias ? w.bias + gate : nullptr, hidden, width);
+            const T* const from = w.weight_ih + cell.input_gates[b] * hidden * inputs;
+            if (forward && input.data) as_columns(input, b * width, from, hidden, inputs);
+            if (!forward && input_back.data) as_rows(input_back, b * hidden, from, hidden, inputs);
         }
         const Packed<T> recurrent = packed(v.packed.recurrent, state, cell.state_gates * width);
         const Packed<T> recurrent_back = packed(v.packed.recurrent_back, cell.state_gates * hidden, state_width);
         for (int b = 0; b < cell.state_gates; ++b) {
             const T* const from = w.weight_hh + cell.recurrent_gates[b] * hidden * state;
             if (forward)
-                pack_rows_as_columns(recurrent, b * width, from, hidden, state, state);
+                as_columns(recurrent, b * width, from, hidden, state);
             else
-                pack_rows(recurrent_back, b * hidden, from, hidden, state, state);
+                as_rows(recurrent_back, b * hidden, from, hidden, state);
         }
         if (v.projected) {
             if (forward)
-                pack_rows_as_columns(packed(v.packed.second, hidden, state_width), 0, w.weight_hr, state, hidden,
-                                     hidden);
+                as_columns(packed(v.packed.second, hidden, state_width), 0, w.weight_hr, state, hidden);
             else
-                pack_rows(packed(v.packed.second_back, state, width), 0, w.weight_hr, state, hidden, hidden);
+                as_rows(packed(v.packed.second_back, state, width), 0, w.weight_hr, state, hidden);
         } else if (cell.second_gate >= 0) {
             const T* const from = w.weight_hh + cell.second_gate * hidden * hidden;
             if (forward)
-                pack_rows_as_columns(packed(v.packed.second, hidden, width), 0, from, hidden, hidden, hidden);
+                as_columns(packed(v.packed.second, hidden, width), 0, from, hidden, hidden);
             else
-                pack_rows(packed(v.packed.second_back, hidden, width), 0, from, hidden, hidden, hidden);
+                as_rows(packed(v.packed.second_back, hidden, width), 0, from, hidden, hidden);
         }
-        if (!forward) return;
+        if (!forward || part > 0) return;
+        for (int b = 0; b < cell.gates; ++b)
+            copy_padded(v.packed.start + b * width, w.bias ? w.bias + cell.input_gates[b] * hidden : nullptr, hidden,
+                        width);
         for (int b = 0; b < cell.extras; ++b) copy_padded(v.packed.extras + b * width, w.extras[b], hidden, width);
         for (long j = 0; j < width; ++j) v.packed.units[j] = j < hidden ? T(1) : T(0);
     }

@@ -88,6 +88,37 @@ ELMAN_INLINE void store_part(T* p, Vec<T> v, long n) {
         memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
 }
 
+// rows[j][i] and rows[i][j] change places.
+template <class T>
+ELMAN_INLINE void transpose(Vec<T>* rows) {
+    constexpr int lanes = Lanes<T>::count;
+    for (int i = 0; i < lanes; ++i)
+        for (int j = 0; j < i; ++j) {
+            const T kept = rows[i][j];
+            rows[i][j] = rows[j][i];
+            rows[j][i] = kept;
+        }
+}
+#if defined(__AVX512F__)
+// Four times over, vectors i and i + 8 become a pair whose numbers take turns: 64 instructions for 256 numbers.
+template <>
+ELMAN_INLINE void transpose<float>(Vec<float>* rows) {
+    const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    Vec<float> mixed[16];
+    ELMAN_UNROLL for (int round = 0; round < 2; ++round) {
+        ELMAN_UNROLL for (int i = 0; i < 8; ++i) {
+            mixed[2 * i] = _mm512_permutex2var_ps(rows[i], low, rows[i + 8]);
+            mixed[2 * i + 1] = _mm512_permutex2var_ps(rows[i], high, rows[i + 8]);
+        }
+        ELMAN_UNROLL for (int i = 0; i < 8; ++i) {
+            rows[2 * i] = _mm512_permutex2var_ps(mixed[i], low, mixed[i + 8]);
+            rows[2 * i + 1] = _mm512_permutex2var_ps(mixed[i], high, mixed[i + 8]);
+        }
+    }
+}
+#endif
+
 template <class T>
 ELMAN_INLINE Vec<T> splat(T x) {
     return x - Vec<T>{};

@@ -330,7 +330,7 @@ struct RecurrenceKernels {
     void (*backward)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, const Crew&, Scratch);
     long (*weights_scratch)(const RecurrenceViews<T>&);
     void (*weights)(const RecurrenceViews<T>&, const RecurrenceGradients<T>&, long part, long parts, Scratch);
-    void (*pack)(const RecurrenceViews<T>&, const WeightViews<T>&, bool forward);
+    void (*pack)(const RecurrenceViews<T>&, const WeightViews<T>&, bool forward, long part, long parts);
     void (*fill_table)(const RecurrenceViews<T>&, const T* weight_ih, T* table, const int64_t* ids, long count,
                        long part, long parts);
 };

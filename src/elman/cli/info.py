@@ -52,12 +52,41 @@ def _print_table(facts: dict[str, Any]) -> None:
     )
     section({layer["name"]: _layer(layer) for layer in facts["layers"]})
     if facts["vocabulary"] is not None:
-        symbols = facts["vocabulary"]["symbols"]
-        section({"vocabulary": f"{len(symbols):,} characters and <unk>: {_printable(symbols)}"})
+        section(_vocabulary(facts["vocabulary"]))
     section({name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()})
     section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in facts["training"].items()})
     section(_quantization(facts["quantization"]))
     Console(highlight=False).print(about)
+
+
+def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
+    """Say what a task knows of its input, and of its answers."""
+    if "symbols" in known:
+        return {"vocabulary": _characters(known["symbols"])}
+    form, target = known["input"], known["target"]
+    if form["type"] == "characters":
+        rows = {"input": _characters(form["symbols"])}
+    elif form["type"] == "words":
+        parts = (f"{len(form[name]):,} {name}" for name in ("words", "prefixes", "suffixes", "letters"))
+        rows = {"input": f"words by {', '.join(parts)}"}
+    else:
+        numbers = f"{form['features']:,} numbers per step"
+        rows = {"input": numbers if form["width"] is None else f"{numbers}, tables of {form['width']:,} steps"}
+        if form["names"] is not None:
+            rows["columns"] = _listed(form["names"])
+    if "values" in target:
+        rows["classes"] = f"{len(target['values']):,}: {_listed(target['values'])}"
+    else:
+        rows["answers"] = f"{len(target['scaler']['mean']):,} numbers"
+    return rows
+
+
+def _listed(names: list[Any], *, limit: int = 20) -> str:
+    return ", ".join(map(str, names[:limit])) + (" …" if len(names) > limit else "")
+
+
+def _characters(symbols: str) -> str:
+    return f"{len(symbols):,} characters and <unk>: {_printable(symbols)}"
 
 
 def _quantization(report: dict[str, Any] | None) -> dict[str, str]:

@@ -46,6 +46,8 @@ def stream(
         raise UsageError(
             say(str(model), "it cannot go on step by step", expected="a model or language model", got=got, cure=cure)
         )
+    if sys.stdin is None:
+        raise UsageError(say("standard input", "it is closed", cure="Pipe the steps into it"))
     wrong = 0
     for number, line in enumerate(_lines(), 1):
         given: Any = None

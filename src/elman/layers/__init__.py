@@ -19,6 +19,7 @@ from elman.layers.dropout import Dropout, SpatialDropout1D
 from elman.layers.embedding import Embedding
 from elman.layers.gru import GRU
 from elman.layers.lstm import LSTM
+from elman.layers.noise import GaussianNoise
 from elman.layers.norm import LayerNorm, LayerNormalization
 from elman.layers.pooling import GlobalAveragePooling1D, GlobalMaxPooling1D, Pooling
 from elman.layers.recurrent import Recurrent
@@ -39,6 +40,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Embedding",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
     "Layer",
@@ -66,6 +68,7 @@ LAYERS |= {
         Bidirectional,
         Dense,
         Dropout,
+        GaussianNoise,
         LayerNorm,
         Residual,
         Pooling,

@@ -11,7 +11,7 @@ import numpy as np
 from elman.errors import UsageError, say
 from elman.files.plain import Refusal, refusal
 
-__all__ = ["LayerConfig", "Size", "check_options"]
+__all__ = ["LayerConfig", "Size", "check_options", "choices_of"]
 
 #: Units, vocabulary sizes: wide enough for every real model, narrow enough that a forged file cannot ask for terabytes.
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
@@ -69,7 +69,7 @@ def _explain(config: type[LayerConfig], options: Mapping[str, Any], told: Refusa
     where = f"layer '{config.__struct_config__.tag}'"
     field, expected = told.name, told.expected
     if field in options:
-        choices = _choices(get_type_hints(config, include_extras=True).get(field))
+        choices = choices_of(get_type_hints(config, include_extras=True).get(field))
         if choices:
             expected = "one of " + ", ".join(map(repr, choices))
         if field == "type":
@@ -85,8 +85,12 @@ def _explain(config: type[LayerConfig], options: Mapping[str, Any], told: Refusa
     return say(where, told.sentence, expected=expected)
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
-    """Give the values that a hint such as Literal["a", "b"] | None names."""
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """Give the values that a hint such as Literal["a", "b"] | None names.
+
+    Args:
+        hint: of a field.
+    """
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(choice for part in get_args(hint) if get_origin(part) is Literal for choice in get_args(part))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.engines.segments import Plan, count_over_time, steps_ahead
+from elman.engines.segments import FORWARD_SHARE, Plan, count_over_time, steps_ahead
 from elman.errors import ResourceError, UsageError, say
 from elman.layers import check_carry, check_stack
 from elman.model.foundation import Foundation
@@ -27,10 +27,6 @@ _UNITS = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
-
-# What forward without a tape takes of the time of forward and backward: by count of products a third; of one long
-# sequence through LSTM(128), where products are of a matrix and a vector, 0.37 to 0.42 were measured.
-_FORWARD_SHARE = 0.4
 
 # Beside what is counted: allocators round up, and losses in NumPy take a few copies of their rows.
 _ROOM = 0.9
@@ -184,7 +180,7 @@ class Budget:
         plan = self.plan_for(lengths)
         if plan is not None and not quiet:
             segment = -(-n_steps // plan.n_segments)
-            extra = 100 * _FORWARD_SHARE * steps_ahead(*plan) / plan.n_segments
+            extra = 100 * FORWARD_SHARE * steps_ahead(*plan) / plan.n_segments
             print(
                 f"fit: batches of up to {n_steps:,} steps run in segments of {segment:,} steps: "
                 f"about {extra:.0f} % more time.",

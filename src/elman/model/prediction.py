@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.engines.segments import Plan, Segmented, count_over_time
+from elman.engines.segments import Between, Plan, Segmented, count_over_time
 from elman.errors import UsageError, say
 from elman.layers import Wrapper, check_carry
 from elman.model.data import STEPS_AT_ONCE, DataOptions, at_once, checked_state, own_steps, read_data, read_input
@@ -154,7 +154,7 @@ class Prediction(Foundation):
         )
         return given, joined
 
-    def _in_windows(self, where: str) -> Segmented:
+    def _in_windows(self, where: str, between: Between | None = None) -> Segmented:
         """Give the engine, told to run what is long in windows of time, with the same bits, where layers look back."""
         engine = self._engine_for(where)
         n_over_time, gives_rows = count_over_time(self.layers)
@@ -166,7 +166,7 @@ class Prediction(Foundation):
             n_windows = batch.x.n_steps // STEPS_AT_ONCE
             return None if whole or n_windows < 2 else Plan(n_windows, kept=2)
 
-        return Segmented(engine, plan)
+        return Segmented(engine, plan, between)
 
     def stream(self, batch: int = 1) -> Stream:
         """Begin sequences that go on step by step; see `elman.model.Stream`.

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.engines.segments import Segmented
+from elman.engines.segments import Between, Segmented
 from elman.errors import DivergedError, UsageError, say
 from elman.layers import check_carry, check_stack
 from elman.model.budget import Budget, MemoryBudget
@@ -137,7 +137,8 @@ class Sequential(Quantizing):
             UsageError: if the model is not compiled, or an argument is out of range.
             ResourceError: if a batch needs more memory than the machine or memory_budget has.
             DivergedError: if a loss is not finite; the parameters are those of the last finite epoch.
-            Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work.
+            Interrupted: after Ctrl-C or SIGTERM, when the batch is finished and callbacks have kept the work; a batch
+                that is run in segments is given up after the segment.
         """
         self._check_not_rounded("fit")
         optimizer = self._compiled("fit")
@@ -262,8 +263,9 @@ class Sequential(Quantizing):
         budget: Budget | None,
     ) -> History:
         """Run the loop for a model that is built."""
-        engine = self._engine_within(budget, "fit")
-        judge = self._in_windows("fit") if budget is None else engine
+        breaks = loop.Breaks()
+        engine = self._engine_within(budget, "fit", breaks)
+        judge = self._in_windows("fit", breaks) if budget is None else engine
 
         def validate(stopped: Any) -> dict[str, float]:
             figures = loop.evaluate(judge, validation or (), metrics=self.metrics, stopped=stopped)
@@ -284,6 +286,7 @@ class Sequential(Quantizing):
             history=self.history,
             on_nonfinite=course.on_nonfinite,
             model=self,
+            breaks=breaks,
         )
 
     def train_on_batch(
@@ -385,14 +388,16 @@ class Sequential(Quantizing):
             raise UsageError(say("fit, truncate", wrong, cure="Leave truncate out"))
         return TruncatedBatches(batches, steps=steps, back=back, per_step=per_step)
 
-    def _engine_within(self, budget: Budget | MemoryBudget | None, where: str) -> loop.Engine:
+    def _engine_within(
+        self, budget: Budget | MemoryBudget | None, where: str, between: Between | None = None
+    ) -> loop.Engine:
         """Give the engine, or one that keeps within a budget."""
         engine = self._engine_for(where)
         if budget is None:
             return engine
         if not isinstance(budget, Budget):
             budget = self._budget(budget, where)
-        return Segmented(engine, budget.plan)
+        return Segmented(engine, budget.plan, between)
 
     def _budget(self, value: MemoryBudget, where: str) -> Budget:
         """Read a memory budget of a model that is built."""

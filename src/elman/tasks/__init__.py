@@ -14,12 +14,15 @@ Example:
 
 from elman.tasks.addition import BinaryAdder
 from elman.tasks.base import Task
+from elman.tasks.classifier import SequenceClassifier
 from elman.tasks.corpus import Corpus
 from elman.tasks.describe import describe
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
+from elman.tasks.regressor import SequenceRegressor
 from elman.tasks.saving import SaveEachEpoch
 from elman.tasks.tables import read_sequences
+from elman.tasks.tagger import SequenceTagger
 from elman.tasks.text_files import find_files, read_text
 from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import Vocabulary
@@ -30,6 +33,9 @@ __all__ = [
     "Corpus",
     "LanguageModel",
     "SaveEachEpoch",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
     "Task",
     "TextStream",
     "Vocabulary",

@@ -6,7 +6,7 @@ import copy
 import inspect
 import operator
 import os
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ from elman import files
 from elman._version import __version__
 from elman.errors import DataError, ModelFileError, NotFittedError, UsageError, say
 from elman.files.plain import refusal
+from elman.layers.options import choices_of
 from elman.model import Sequential
 from elman.model.quantization import BOUND, Quantization
 from elman.model.stored import stored
@@ -184,7 +185,10 @@ class Task:
             told = refusal(error)
             got = repr(plain.get(told.name))
             wrong = f"{told.name} is not accepted"
-            raise UsageError(say(type(self).__name__, wrong, expected=told.expected, got=got)) from None
+            expected = told.expected and told.expected.replace("null", "None")
+            if choices := choices_of(get_type_hints(self.Params, include_extras=True).get(told.name)):
+                expected = "one of " + ", ".join(map(repr, choices))
+            raise UsageError(say(type(self).__name__, wrong, expected=expected, got=got)) from None
 
     def _check_fitted(self, where: str) -> None:
         if not hasattr(self, "model_"):

@@ -233,19 +233,30 @@ def as_corpus(
             raise DataError(say(where, "the corpus has another vocabulary than the model", cure=cure))
         return given
     if isinstance(given, str):
-        # A title of one line may be a text; one that names a file has been taken for its contents.
-        if len(given) < 1000 and os.path.isfile(given):
-            cure = "Give it as a path: pathlib.Path(name)"
-            raise UsageError(say("text", f"{given!r} is the name of a file, not its contents", cure=cure))
+        _refuse_name(given)
         return Corpus.from_texts(given, vocabulary=vocabulary, verbose=verbose)
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, bytes | bytearray)
     parts: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # else a single path, or no text
-    if parts and all(isinstance(part, os.PathLike) for part in parts):
+    paths = [isinstance(part, os.PathLike) for part in parts]
+    if any(paths) and not all(paths):
+        cure = "Read the paths first: Corpus.from_files(paths), or give texts only"
+        raise DataTypeError(say("text", "texts and paths stand in one list", expected="one or the other", cure=cure))
+    if any(paths):
         corpus = Corpus.from_files(parts, vocabulary=vocabulary, verbose=verbose)
         if verbose != 0 and (corpus.left or len(corpus.files) > len(parts)):
             print(f"{where}: {corpus.account()}", file=sys.stderr)
         return corpus
+    if parts and isinstance(parts[0], str):
+        _refuse_name(parts[0])  # one tells what the others are; texts may be a million
     return Corpus.from_texts(parts, vocabulary=vocabulary, verbose=verbose)
+
+
+def _refuse_name(text: str) -> None:
+    """Refuse the name of a file or folder where a text is meant; a title of one line may be a text."""
+    if len(text) < 1000 and os.path.exists(text):
+        what = "folder, not the texts in it" if os.path.isdir(text) else "file, not its contents"
+        cure = "Give it as a path: pathlib.Path(name)"
+        raise UsageError(say("text", f"{text!r} is the name of a {what}", cure=cure))
 
 
 def _encoded(sources: Iterable[Source], sizes: Iterable[int], vocabulary: Vocabulary) -> Iterator[NDArray[Any]]:

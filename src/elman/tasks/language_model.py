@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
@@ -14,12 +13,14 @@ from numpy.typing import NDArray
 
 from elman import files
 from elman.errors import DataError, DataTypeError, UsageError, say
-from elman.layers import LAYERS, Dense, Embedding, Recurrent
+from elman.layers import Dense, Embedding
 from elman.model import Sequential
-from elman.model.budget import read_bytes
+from elman.model.budget import Budget
 from elman.model.memory import check_memory
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
+from elman.tasks.figures import Figures
+from elman.tasks.recurrent_stack import recurrent_stack
 from elman.tasks.sampling import Sampler, is_integer
 from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
@@ -31,8 +32,6 @@ from elman.training.seeds import spawn
 from elman.training.streams import StreamBatches
 
 __all__ = ["LanguageModel"]
-
-_RECURRENT = {name: layer for name, layer in LAYERS.items() if issubclass(layer, Recurrent)}
 
 # Steps per window when one stream is scored: enough that the cost per window vanishes, and the logits of a window of
 # 5,000 characters of a Chinese text still take only 40 MB.
@@ -176,7 +175,8 @@ class LanguageModel(Task):
                 cure="Take a smaller batch, steps or hidden",
             )
         else:
-            read_bytes(self.memory_budget)  # refused before anything is changed
+            budget = Budget(model, self.memory_budget, input_size=vocabulary.size, ids=True)
+            budget.check(batches, quiet=True)  # refused before anything is changed
         model.build(vocabulary.size, ids=True, rng=params.random_state)
 
         self.vocabulary_, self.model_, self.history_ = vocabulary, model, History()
@@ -192,7 +192,7 @@ class LanguageModel(Task):
         model.fit_batches(
             batches,
             epochs=params.epochs,
-            callbacks=[_Figures(self.training_), *callbacks],
+            callbacks=[Figures(self.training_), *callbacks],
             validation=validate,
             memory_budget=self.memory_budget,
             verbose=self.verbose,
@@ -311,13 +311,10 @@ class LanguageModel(Task):
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         known, params = Vocabulary.from_dict(vocabulary), self._checked_params()
-        if params.cell not in _RECURRENT:
-            expected = "one of " + ", ".join(_RECURRENT)
-            raise UsageError(say("LanguageModel", "cell is not accepted", expected=expected, got=repr(params.cell)))
         if known.size > MAX_SIZE:
             wrong = f"the text has {known.size - 1:,} different characters"
             raise DataError(say("LanguageModel", wrong, expected=f"at most {MAX_SIZE - 1:,}", cure="Is it text?"))
-        recurrent = [_RECURRENT[params.cell](params.hidden, return_sequences=True) for _ in range(params.layers)]
+        recurrent = recurrent_stack(params.cell, params.hidden, layers=params.layers, where="LanguageModel")
         # One-hot input learns slowly with Adam, which moves every weight alike: a 2x128 LSTM on Tiny Shakespeare was at
         # 1.73 nats per character after six epochs, with 64 numbers per character at 1.59.
         embedding = [Embedding(known.size, params.embedding)] if params.embedding else []
@@ -343,20 +340,6 @@ class LanguageModel(Task):
 
     def _vocabulary(self) -> dict[str, Any]:
         return self.vocabulary_.to_dict()
-
-
-class _Figures(Callback):
-    """Keeps the figures of the last epoch where the model file finds them."""
-
-    def __init__(self, training: dict[str, Any]) -> None:
-        self.training = training
-        self.began = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Take down the figures of an epoch."""
-        self.training |= logs
-        self.training["epochs"] = epoch + 1
-        self.training["seconds"] = round(time.perf_counter() - self.began, 3)
 
 
 def _split(ids: NDArray[Any], val_split: float) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -9,11 +9,16 @@ from elman import files
 from elman.errors import ModelFileError, say
 from elman.model import Sequential
 from elman.tasks.addition import BinaryAdder
+from elman.tasks.classifier import SequenceClassifier
 from elman.tasks.language_model import LanguageModel
+from elman.tasks.regressor import SequenceRegressor
+from elman.tasks.tagger import SequenceTagger
 
 __all__ = ["TASKS", "load"]
 
-TASKS: dict[str, Any] = {"model": Sequential, LanguageModel.task: LanguageModel, BinaryAdder.task: BinaryAdder}
+_TASKS = (LanguageModel, SequenceClassifier, SequenceRegressor, SequenceTagger, BinaryAdder)
+
+TASKS: dict[str, Any] = {"model": Sequential} | {task.task: task for task in _TASKS}
 
 
 def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Any:
@@ -24,7 +29,7 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Any:
         allow_nonfinite: accept weights that are NaN or infinite, to look at them.
 
     Returns:
-        A `LanguageModel`, a `BinaryAdder` or a `Sequential`.
+        The task, such as a `SequenceClassifier`, or a `Sequential`.
 
     Raises:
         UsageError: if there is no such file.

@@ -25,6 +25,8 @@ SUFFIXES = (".parquet", ".arrow", ".feather")
 _TEXTS = 1024
 _ROWS = 65_536
 
+_FILL = "Leave such rows out, or fill them, before the table is written"
+
 
 def is_table(path: str | os.PathLike[str]) -> bool:
     """Tell by its first bytes whether a file is Parquet or Arrow; no if it cannot be read, or only once, as a pipe."""
@@ -103,7 +105,8 @@ def read_sequences(
         The sequences, values (N, len(columns)), and the value of `by` for each of them.
 
     Raises:
-        UsageError: if there is no such file or column, or pyarrow is missing: pip install 'elman[arrow]'.
+        UsageError: if there is no such file or column, dtype is another, or pyarrow is missing: pip install
+            'elman[arrow]'.
         DataError: if it is no such file, a value is missing or too large, or the rows of a sequence are apart.
         DataTypeError: if a column holds no numbers.
 
@@ -120,23 +123,33 @@ def read_sequences(
         cure = f"Write columns=[{columns!r}]" if columns else None
         expected, got = "a list of at least one name", repr(columns)
         raise UsageError(say("read_sequences", "columns is no list of names", expected=expected, got=got, cure=cure))
+    kind = np.dtype(dtype)
+    if kind not in (np.float32, np.float64):
+        raise UsageError(say("read_sequences", "dtype is not accepted", expected="float32 or float64", got=kind))
     _pyarrow(path)
     names: list[Any] = []
     starts: list[int] = []
     row = 0
     with _Table(path, [*columns, *([] if by is None else [by])]) as table:
-        values = np.empty((table.n_rows, len(columns)), dtype)
+        values = np.empty((table.n_rows, len(columns)), kind)
         for batch in table.batches(_ROWS):
             for place, column in enumerate(columns):
                 values[row : row + len(batch), place] = _numbers(batch.column(column), path, column, row, values.dtype)
             if by is not None:
-                keys = batch.column(by).to_numpy(zero_copy_only=False)
                 _refuse_missing(batch.column(by), path, by, row)
+                keys = batch.column(by).to_numpy(zero_copy_only=False)
+                if keys.dtype.kind == "f" and np.isnan(keys).any():
+                    wrong = (
+                        f"row {row + int(np.argmax(np.isnan(keys)))} of column {by!r} is NaN, which names no sequence"
+                    )
+                    raise DataError(say(str(path), wrong, cure=_FILL))
                 changes = np.flatnonzero(keys[1:] != keys[:-1]) + 1
                 if len(keys) and not (names and names[-1] == keys[0]):
                     changes = np.append(0, changes)
                 starts += (row + changes).tolist()
-                names += keys[changes].tolist()
+                found = keys[changes]
+                # Of nanoseconds Python's own objects would be integers.
+                names += list(found) if found.dtype in ("M8[ns]", "m8[ns]") else found.tolist()
             row += len(batch)
     if by is None:
         return Ragged(values, [len(values)]), [None]
@@ -170,8 +183,7 @@ def _numbers(array: Any, path: str | os.PathLike[str], column: str, row: int, dt
 def _refuse_missing(array: Any, path: str | os.PathLike[str], column: str, row: int) -> None:
     if array.null_count:
         place = row + int(np.argmax(array.is_null().to_numpy(zero_copy_only=False)))
-        cure = "Leave such rows out, or fill them, before the table is written"
-        raise DataError(say(str(path), f"row {place} of column {column!r} is missing (null)", cure=cure))
+        raise DataError(say(str(path), f"row {place} of column {column!r} is missing (null)", cure=_FILL))
 
 
 class _Table:

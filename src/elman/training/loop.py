@@ -17,10 +17,10 @@ from elman.training.optimizers import Optimizer
 from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, Model, Observe, State
-from elman.training.run import OnNonfinite, Run, Validate
+from elman.training.run import Breaks, OnNonfinite, Run, Validate
 from elman.training.signals import Signals
 
-__all__ = ["Batches", "Engine", "Model", "Observe", "OnNonfinite", "State", "check_clip", "evaluate", "fit"]
+__all__ = ["Batches", "Breaks", "Engine", "Model", "Observe", "OnNonfinite", "State", "check_clip", "evaluate", "fit"]
 
 
 def fit(
@@ -38,11 +38,12 @@ def fit(
     history: History | None = None,
     on_nonfinite: OnNonfinite = "raise",
     model: Model | None = None,
+    breaks: Breaks | None = None,
 ) -> History:
     """Train for a number of epochs.
 
-    The first SIGINT or SIGTERM lets the batch finish, then `on_interrupt` of the callbacks keeps
-    the work; the second stops at once.
+    The first SIGINT or SIGTERM lets the batch finish, or go on to the next break if the engine makes
+    some: then the batch is given up. `on_interrupt` of the callbacks keeps the work. The second stops at once.
 
     Args:
         engine: computes loss and gradients.
@@ -63,6 +64,7 @@ def fit(
             learning rate and begin the epoch again, three times at most ("rollbacks" in the history). Whatever cannot
             be gone on from raises.
         model: what callbacks see as `self.model`, and whose `stop_training` ends training after an epoch.
+        breaks: what the engine calls in the middle of a batch, if it does.
 
     Returns:
         The history: epoch figures are Σ w·l / Σ w over all targets of the epoch.
@@ -87,6 +89,7 @@ def fit(
         rng=rng,
         history=history or History(),
         on_nonfinite=on_nonfinite,
+        breaks=breaks,
     )
     progress = run.progress
     params = {"epochs": epochs, "steps": len(batches), "clip": clip}

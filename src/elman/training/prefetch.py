@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elman.training.batches import Batch
 from elman.training.checks import check_count
@@ -53,6 +53,12 @@ class Prefetched:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+    def __getattr__(self, name: str) -> Any:
+        # What some batches say of themselves, and others do not.
+        if name in ("largest", "documents"):
+            return getattr(self.batches, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
 
     def __iter__(self) -> Iterator[Batch]:
         return _prepared(iter(self.batches), self.ahead)

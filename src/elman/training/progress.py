@@ -50,18 +50,19 @@ class Progress:
         self.began = self.epoch_began = time.perf_counter()
         self.due = self.began + self.interval
 
-    def update(self, epoch: int, batch: int, loss: float, rate: float | None = None) -> None:
+    def update(self, epoch: int, batch: float, loss: float | None, rate: float | None = None) -> None:
         """Show where training is.
 
         Args:
             epoch: index from 0.
-            batch: number of batches done in it.
-            loss: mean over the epoch so far.
+            batch: number of batches done in it, with a fraction in the middle of one.
+            loss: mean over the epoch so far; None before its first batch is done.
             rate: the learning rate, if it changes.
         """
         now = time.perf_counter()
         self.due = now + self.interval
-        figures = f"loss {loss:.4f}" if rate is None else f"loss {loss:.4f}  learning_rate {rate:.3g}"
+        figures = [] if loss is None else [f"loss {loss:.4f}"]
+        figures += [] if rate is None else [f"learning_rate {rate:.3g}"]
         self._show(epoch, min(batch, self.n_batches), figures, now)
 
     def end_batches(self) -> None:
@@ -82,7 +83,7 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal as it was."""
 
-    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None: ...
+    def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None: ...
 
     def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None: ...
 
@@ -91,10 +92,10 @@ class Progress:
         rate = done / self.n_batches * self.n_items / max(seconds, 1e-9)
         return f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.2g} {self.unit}/s"
 
-    def _left(self, epoch: int, batch: int, now: float) -> str:
+    def _left(self, epoch: int, batch: float, now: float) -> str:
         """Say how long it will still take, judged by all the time it has taken."""
         done = epoch * self.n_batches + batch
-        return duration((now - self.began) / max(done, 1) * (self.epochs * self.n_batches - done)) + " left"
+        return duration((now - self.began) / (done or 1) * (self.epochs * self.n_batches - done)) + " left"
 
     def _summary(self, epoch: int, logs: Mapping[str, float], now: float) -> str:
         figures = "  ".join(f"{name} {value:{_FORMATS.get(name, '.4f')}}" for name, value in logs.items())
@@ -117,10 +118,11 @@ class Lines(Progress):
         self.interval, self.every_epoch = interval, every_epoch
         self._last_line = -math.inf
 
-    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None:
+    def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None:
         rate = self._rate(batch, now - self.epoch_began)
-        part = f"{100 * batch // self.n_batches:3d} %"
-        self._write(f"epoch {epoch + 1}/{self.epochs}  {part}  {figures}  {rate}  {self._left(epoch, batch, now)}", now)
+        part = f"{int(100 * batch / self.n_batches):3d} %"
+        texts = f"epoch {epoch + 1}/{self.epochs}", part, *figures, rate, self._left(epoch, batch, now)
+        self._write("  ".join(texts), now)
 
     def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
         if self.every_epoch or epoch + 1 == self.epochs or now - self._last_line >= 1.0:
@@ -171,7 +173,7 @@ class Bar(Progress):
             self._bar.stop()
             self._bar = None
 
-    def _show(self, epoch: int, batch: int, figures: str, now: float) -> None:
+    def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None:
         if self._bar is None:
             return
         rate = self._rate(batch, now - self.epoch_began)
@@ -179,7 +181,7 @@ class Bar(Progress):
             self._task,
             description=f"epoch {epoch + 1}/{self.epochs}",
             completed=epoch * self.n_batches + batch,
-            figures=f"{figures}  {rate}  {self._left(epoch, batch, now)}",
+            figures="  ".join((*figures, rate, self._left(epoch, batch, now))),
             refresh=True,
         )
 

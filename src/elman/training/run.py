@@ -20,13 +20,36 @@ from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State
 from elman.training.signals import Signals
 
-__all__ = ["MAX_ROLLBACKS", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
+__all__ = ["MAX_ROLLBACKS", "Breaks", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
 
 OnNonfinite = Literal["raise", "skip", "rollback"]
 Validate = Callable[[Callable[[], bool]], dict[str, float]]
 
 #: How often one `fit` goes back before it gives up: a rate that is eight times too high is found by then.
 MAX_ROLLBACKS = 3
+
+
+class Breaks:
+    """Where an engine that takes long over a batch lets the training look up.
+
+    The engine calls it in the middle of a batch with the share [0, 1) that is done. What it raises ends the batch: its
+    step of training is not taken then.
+
+    Attributes:
+        listener: hears of it; None before training.
+    """
+
+    def __init__(self) -> None:
+        self.listener: Callable[[float], None] | None = None
+
+    def __call__(self, share: float) -> None:
+        """Say how much of the batch is done.
+
+        Args:
+            share: in [0, 1).
+        """
+        if self.listener is not None:
+            self.listener(share)
 
 
 class Run:
@@ -43,6 +66,7 @@ class Run:
         rng: given to layers that draw in training.
         history: takes down what is measured.
         on_nonfinite: what to do about a loss or a gradient that is not finite; see `fit`.
+        breaks: called by the engine in the middle of a batch; None if it never is.
 
     Raises:
         UsageError: if on_nonfinite is unknown, or would lower a rate that a schedule gives.
@@ -61,11 +85,12 @@ class Run:
         rng: np.random.Generator | None,
         history: History,
         on_nonfinite: OnNonfinite,
+        breaks: Breaks | None = None,
     ) -> None:
         check_on_nonfinite(on_nonfinite, optimizer, callbacks)
         self.engine, self.batches, self.optimizer, self.clip = engine, batches, optimizer, clip
         self.callbacks, self.metrics, self.progress, self.rng, self.history = callbacks, metrics, progress, rng, history
-        self.on_nonfinite = on_nonfinite
+        self.on_nonfinite, self.breaks = on_nonfinite, breaks or Breaks()
         # The name of this library first, then Keras's longer one for the same thing.
         self.begin_hooks = [*overridden(callbacks, "on_batch_begin"), *overridden(callbacks, "on_train_batch_begin")]
         self.end_hooks = [*overridden(callbacks, "on_batch_end"), *overridden(callbacks, "on_train_batch_end")]
@@ -91,6 +116,7 @@ class Run:
             try:
                 logs = self._batches(epoch, signals)
                 self.progress.end_batches()
+                self.breaks.listener = lambda _: self.stop_if_asked(signals)
                 if validate is not None:
                     logs |= validate(lambda: signals.received is not None)
                 self._keep_finite(epoch, logs)
@@ -128,6 +154,20 @@ class Run:
         began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
+
+        def show(share: float) -> None:
+            """Show where training is, with so much of the next batch done."""
+            rate = None if self.optimizer.schedule is None else self.optimizer.learning_rate
+            mean = loss_sum / weight_sum if weight_sum else 0.0
+            progress.update(epoch, n_done + share, mean if n_done else None, rate)
+
+        def look_up(share: float) -> None:
+            if signals.received is not None:
+                self.stop_if_asked(signals)
+            if n_done + share and perf_counter() >= progress.due:
+                show(share)
+
+        self.breaks.listener = look_up
         for batch in in_time(self.batches):
             if begin_hooks:
                 for hook in begin_hooks:
@@ -163,8 +203,7 @@ class Run:
             if signals.received is not None:
                 self.stop_if_asked(signals)
             if perf_counter() >= progress.due:
-                rate = None if self.optimizer.schedule is None else self.optimizer.learning_rate
-                progress.update(epoch, n_done, loss_sum / weight_sum if weight_sum else 0.0, rate)
+                show(0.0)
         self.steps += n_done
         if n_skipped and n_skipped == n_done:
             raise self._diverged("no batch had a finite loss and gradient", epoch, self.steps, norm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,11 +38,12 @@ class StreamBatches:
         n_streams: from 1 to N − 1; the batch size.
         steps: window length >= 1.
         unit: what a token is called in progress reports.
-        documents: (D,) increasing places of ids at which documents begin; None for one document. Not for layers with
-            a learned initial state.
+        documents: (D,) places of ids at which documents begin, in their order, such as `Corpus.starts`; None for one
+            document. Documents of no tokens change nothing. Not for layers with a learned initial state.
 
     Raises:
-        DataError: if there are fewer than two tokens or more streams than transitions, or documents are no places.
+        DataError: if there are fewer than two tokens or more streams than transitions, documents are no places, or
+            none of them has two tokens.
         UsageError: if a count is less than 1.
 
     Example:
@@ -83,6 +85,9 @@ class StreamBatches:
         self.ids, self.n_streams, self.steps, self.unit = ids, int(n_streams), int(steps), unit
         self.documents = None if documents is None else _begins(documents, len(ids))
         self.n_items = n_transitions - (0 if self.documents is None else int(self.documents[1:].sum()))
+        if not self.n_items:
+            wrong = "no document has two tokens, so there is nothing to learn"
+            raise DataError(say("StreamBatches", wrong, cure="documents are the places at which they begin"))
         short, longer = divmod(n_transitions, self.n_streams)
         # The longer streams stand first, so a window's lengths only fall.
         self.lengths = np.full(self.n_streams, short, np.int64)
@@ -162,10 +167,12 @@ class StreamBatches:
 def _begins(documents: ArrayLike, n_tokens: int) -> NDArray[np.bool_]:
     """Say of every token whether a document begins with it."""
     given = np.asarray(documents)
-    accepted = given.ndim == 1 and given.dtype.kind in "iu" and bool((np.diff(given) > 0).all())
-    if not accepted or (len(given) and not (given[0] >= 0 and given[-1] < n_tokens)):
-        expected = f"(documents,) increasing integers from 0 to {n_tokens - 1}"
-        raise DataError(say("StreamBatches", "documents are no places of ids", expected=expected, got=repr(documents)))
+    accepted = given.ndim == 1 and given.dtype.kind in "iu" and bool((np.diff(given) >= 0).all())
+    if not accepted or (len(given) and not (given[0] >= 0 and given[-1] <= n_tokens)):
+        expected = f"(documents,) integers from 0 to {n_tokens} in their order"
+        raise DataError(
+            say("StreamBatches", "documents are no places of ids", expected=expected, got=reprlib.repr(documents))
+        )
     begins = np.zeros(n_tokens, np.bool_)
-    begins[given] = True
+    begins[given[given < n_tokens]] = True  # a last one at the end has no tokens
     return begins
