@@ -204,7 +204,7 @@ def gradient_by_lag(
         options: sample_weight, lengths and pad_value, as in `fit`.
 
     Returns:
-        Curves with medians, spread and memory horizons, `.verdict`, `.plot()` and `.to_dict()`.
+        Curves by recurrence, with medians, spread and memory horizons.
 
     Raises:
         UsageError: if the model is not compiled or has no recurrent layer, or a number is out of range.
