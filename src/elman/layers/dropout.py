@@ -16,7 +16,7 @@ from elman.ops.steps import Stepper
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
-__all__ = ["Dropout", "DropoutTape", "SpatialDropout1D"]
+__all__ = ["Dropout", "DropoutTape", "SpatialDropout1D", "TrainingOnly"]
 
 
 class DropoutTape(NamedTuple):
@@ -30,7 +30,27 @@ class DropoutTape(NamedTuple):
         return 0 if self.mask is None else int(self.mask.nbytes)
 
 
-class Dropout(Layer):
+class TrainingOnly(Layer):
+    """Base of layers without parameters that change numbers in training and give what they get outside of it."""
+
+    def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        """Give nothing: there are no parameters."""
+        return {}
+
+    def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
+        """Draw nothing."""
+        return {}
+
+    def output_size(self, input_size: int) -> int:
+        """Give the size of the input."""
+        return input_size
+
+    def stepper(self, x: Array, **places: Any) -> Stepper:
+        """Hand on what comes in: nothing is changed where nothing is learned."""
+        return Stepper(x, None)
+
+
+class Dropout(TrainingOnly):
     """Set a share of the numbers to zero in training; Srivastava et al. 2014.
 
     What stays is multiplied by 1 / (1 − rate), so that sums are the same on average and nothing
@@ -68,21 +88,9 @@ class Dropout(Layer):
     def __init__(self, rate: float, *, per_sequence: bool = False, name: str | None = None) -> None:
         super().__init__(rate=rate, per_sequence=per_sequence, name=name)
 
-    def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
-        """Give nothing: there are no parameters."""
-        return {}
-
-    def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
-        """Draw nothing."""
-        return {}
-
     def kept_per_step(self, input_size: int) -> int:
         """Count y, the mask and dx; see `Layer.kept_per_step`."""
         return 3 * input_size
-
-    def output_size(self, input_size: int) -> int:
-        """Give the size of the input."""
-        return input_size
 
     def forward(
         self, x: Flow, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
@@ -106,10 +114,6 @@ class Dropout(Layer):
         mask = current().take(drawn.shape, rows.dtype)
         np.multiply(drawn, mask.dtype.type(1 / keep), out=mask)
         return _multiply(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
-
-    def stepper(self, x: Array, **places: Any) -> Stepper:
-        """Hand on what comes in: nothing is dropped where nothing is learned."""
-        return Stepper(x, None)
 
     def backward(
         self,

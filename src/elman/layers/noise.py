@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 from numpy.random import Generator
 
-from elman.layers.base import Array, Flow, Layer, LayerConfig, State
-from elman.layers.dropout import DropoutTape
+from elman.layers.base import Array, Flow, LayerConfig, State
+from elman.layers.dropout import DropoutTape, TrainingOnly
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
 __all__ = ["GaussianNoise"]
 
 
-class GaussianNoise(Layer):
+class GaussianNoise(TrainingOnly):
     """Add normal noise of mean 0 in training, and nothing outside of it; Bishop 1995.
 
     On standardised input it keeps a model from relying on values to the last digit, as weight decay does in a
@@ -47,18 +47,6 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, *, name: str | None = None) -> None:
         super().__init__(stddev=stddev, name=name)
-
-    def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
-        """Give nothing: there are no parameters."""
-        return {}
-
-    def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
-        """Draw nothing."""
-        return {}
-
-    def output_size(self, input_size: int) -> int:
-        """Give the size of the input."""
-        return input_size
 
     def forward(
         self, x: Flow, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
