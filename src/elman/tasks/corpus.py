@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from elman.errors import DataError, DataTypeError, ElmanError, ResourceError, UsageError, say
 from elman.model.memory import machine_bytes
+from elman.tasks.known_units import UnitsLike, as_units
 from elman.tasks.sources import SLICE, Source, opened, sliced, suffixes_of
 from elman.tasks.text_files import find_files
+from elman.tasks.units import Units, segments
 from elman.tasks.vocabulary import Vocabulary
 from elman.training import progress
 
@@ -38,8 +40,8 @@ _NAMED = 8
 class Corpus:
     """Texts as token ids, one after the other, with their vocabulary and their borders.
 
-    Texts are read piece by piece, once for vocabulary, sizes and borders, and once for the ids, which take 1 byte each
-    for up to 255 different characters, 2 for up to 65,535. A corpus that is mapped lies in a temporary file (in the
+    Texts are read piece by piece, once for the vocabulary and once for the ids, which take 1 byte each for up to 255
+    different characters, 2 for up to 65,535. Ids stand for characters, bytes, words or tokens, as `units` says. A corpus that is mapped lies in a temporary file (in the
     folder that the environment variable TMPDIR names, or the system's own), which has no name and vanishes with the
     corpus, or with the process, however that ends.
 
@@ -63,7 +65,7 @@ class Corpus:
     def __init__(
         self,
         ids: NDArray[Any],
-        vocabulary: Vocabulary,
+        vocabulary: Units,
         *,
         starts: NDArray[np.int64],
         files: Sequence[str] = (),
@@ -78,7 +80,8 @@ class Corpus:
         cls,
         texts: str | Iterable[str],
         *,
-        vocabulary: Vocabulary | None = None,
+        units: UnitsLike = "characters",
+        vocabulary: Units | None = None,
         memory_map: MemoryMap = "auto",
         verbose: str | int = 0,
     ) -> Corpus:
@@ -86,6 +89,7 @@ class Corpus:
 
         Args:
             texts: a text, or several, each a document.
+            units: what a text is cut into: "characters", "bytes", "words", or the path of a tokenizer's JSON file.
             vocabulary: of the ids; that of these texts if None. What it does not have becomes `<unk>`.
             memory_map: whether the ids lie on disk; "auto": where they would take an eighth of the machine's memory.
             verbose: 0 is silent; else what takes long shows progress.
@@ -94,12 +98,14 @@ class Corpus:
             DataError: if a text holds lone surrogates.
             DataTypeError: if one is no text.
             ResourceError: if there is no room for the ids on disk.
+            UsageError: if units are none of these.
         """
+        known = as_units(units, where="Corpus") if vocabulary is None else vocabulary
         parts = [texts] if isinstance(texts, str) else list(texts)
         for part in parts:
             if not isinstance(part, str):
                 raise _no_text(part)
-        return cls._build([Source("text", len(parts), lambda _: sliced(parts))], vocabulary, memory_map, verbose)
+        return cls._build([Source("text", len(parts), lambda _: sliced(parts))], known, memory_map, verbose)
 
     @classmethod
     def from_files(
@@ -110,7 +116,8 @@ class Corpus:
         column: str | None = None,
         encoding: str = "utf-8",
         errors: str = "strict",
-        vocabulary: Vocabulary | None = None,
+        units: UnitsLike = "characters",
+        vocabulary: Units | None = None,
         memory_map: MemoryMap = "auto",
         verbose: str | int = 0,
     ) -> Corpus:
@@ -122,6 +129,7 @@ class Corpus:
             column: the column of texts in tables, every row a document; pip install 'elman[arrow]'.
             encoding: of text files.
             errors: what to do with bytes that are not text: "strict", "replace" or "ignore".
+            units: what a text is cut into: "characters", "bytes", "words", or the path of a tokenizer's JSON file.
             vocabulary: of the ids; that of these texts if None. What it does not have becomes `<unk>`.
             memory_map: whether the ids lie on disk; "auto": where they would take an eighth of the machine's memory.
             verbose: 0 is silent; else what takes long shows progress.
@@ -140,42 +148,52 @@ class Corpus:
             >>> corpus, len(corpus.files), len(corpus.left)
             (Corpus(10 characters, 2 documents, uint8), 2, 1)
         """
+        known = as_units(units, where="Corpus") if vocabulary is None else vocabulary
         named = [paths] if isinstance(paths, str | os.PathLike) else paths
         found = find_files(named, suffixes=suffixes or suffixes_of(column))
         sources = [opened(path, column, encoding, errors) for path in found.taken]
-        corpus = cls._build(sources, vocabulary, memory_map, verbose)
+        corpus = cls._build(sources, known, memory_map, verbose)
         corpus.files, corpus.left = found
         return corpus
 
     @classmethod
     def _build(
-        cls, sources: Sequence[Source], vocabulary: Vocabulary | None, memory_map: MemoryMap, verbose: str | int
+        cls, sources: Sequence[Source], units: Units | type[Any], memory_map: MemoryMap, verbose: str | int
     ) -> Corpus:
-        """Go through the sources once for vocabulary, sizes and borders, and once for the ids."""
+        """Go through the sources once for vocabulary and sizes, and once for ids and borders."""
         if not (memory_map == "auto" or isinstance(memory_map, bool)):
             expected = "True, False or 'auto'"
             raise UsageError(say("Corpus", "memory_map is not accepted", expected=expected, got=repr(memory_map)))
-        total = sum(source.n_pieces for source in sources)
-        starts, sizes = [np.zeros(1, np.int64)], [0]
+        total, sizes = sum(source.n_pieces for source in sources), [0]
 
-        def surveyed() -> Iterator[str]:
+        def surveyed() -> Iterator[tuple[str, NDArray[np.int64]]]:
             for source in sources:
                 for text, ends in source.pieces(True):
-                    starts.append(sum(sizes) + ends)
                     sizes[-1] += len(text)
-                    yield text
+                    yield text, ends
                 sizes.append(0)
 
         pieces = progress.watch(surveyed(), total=total, what="reading", verbose=verbose)
-        if vocabulary is None:
-            vocabulary = Vocabulary.from_texts(pieces)
-        else:
+        if isinstance(units, Units):
+            vocabulary = units
             collections.deque(pieces, maxlen=0)
-        n_ids, dtype = sum(sizes), vocabulary.dtype
-        mapped = n_ids * dtype.itemsize > _SHARE * machine_bytes() if memory_map == "auto" else memory_map
-        encoded = progress.watch(_encoded(sources, sizes, vocabulary), total=total, what="encoding", verbose=verbose)
-        mapped = mapped and n_ids > 0  # nothing cannot be mapped
-        ids = (_on_disk if mapped else _in_memory)(encoded, n_ids, dtype)
+        elif units is Vocabulary:
+            vocabulary = Vocabulary.from_texts(text for text, _ in pieces)
+        else:
+            vocabulary = units.from_texts(text for text, _ in segments(pieces, units(())))
+        # As many as there are characters, or at most so many: three bytes are rarely more than a character.
+        most = sum(sizes) * (3 if vocabulary.one == "byte" else 1)
+        bytes_of_all = most * vocabulary.dtype.itemsize
+        mapped = bytes_of_all > _SHARE * machine_bytes() if memory_map == "auto" else memory_map
+        mapped = mapped and most > 0  # nothing cannot be mapped
+        starts = [np.zeros(1, np.int64)]
+        encoded = progress.watch(
+            _encoded(sources, sizes, vocabulary, starts), total=total, what="encoding", verbose=verbose
+        )
+        if mapped:
+            ids = _on_disk(encoded, most, vocabulary.dtype)
+        else:
+            ids = _in_memory(encoded, most if isinstance(vocabulary, Vocabulary) else None, vocabulary.dtype)
         return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped)
 
     def count(self, token: int, *, start: int = 0) -> int:
@@ -210,18 +228,24 @@ class Corpus:
         n_documents = len(self.starts) - 1
         documents = "1 document" if n_documents == 1 else f"{n_documents:,} documents"
         where = ", mapped" if self.mapped else ""
-        return f"Corpus({len(self.ids):,} characters, {documents}, {self.ids.dtype}{where})"
+        return f"Corpus({len(self.ids):,} {self.vocabulary.kind}, {documents}, {self.ids.dtype}{where})"
 
 
 def as_corpus(
-    given: Texts | Corpus, *, where: str, vocabulary: Vocabulary | None = None, verbose: str | int = 0
+    given: Texts | Corpus,
+    *,
+    where: str,
+    units: UnitsLike = "characters",
+    vocabulary: Units | None = None,
+    verbose: str | int = 0,
 ) -> Corpus:
     """Give the corpus that a user means.
 
     Args:
         given: a text, a path of a file or folder, a list of either, or a corpus.
         where: who asks, for messages.
-        vocabulary: that the ids must be of, or None.
+        units: what texts are cut into.
+        vocabulary: that the ids must be of, or None: then it is that of these texts.
         verbose: 0 is silent; else what takes long shows progress, and files of folders are named.
 
     Raises:
@@ -232,9 +256,10 @@ def as_corpus(
             cure = "Read it with vocabulary=model.vocabulary_"
             raise DataError(say(where, "the corpus has another vocabulary than the model", cure=cure))
         return given
+    options: dict[str, Any] = {"units": units, "vocabulary": vocabulary, "verbose": verbose}
     if isinstance(given, str):
         _refuse_name(given)
-        return Corpus.from_texts(given, vocabulary=vocabulary, verbose=verbose)
+        return Corpus.from_texts(given, **options)
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, bytes | bytearray)
     parts: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # else a single path, or no text
     paths = [isinstance(part, os.PathLike) for part in parts]
@@ -242,13 +267,13 @@ def as_corpus(
         cure = "Read the paths first: Corpus.from_files(paths), or give texts only"
         raise DataTypeError(say("text", "texts and paths stand in one list", expected="one or the other", cure=cure))
     if any(paths):
-        corpus = Corpus.from_files(parts, vocabulary=vocabulary, verbose=verbose)
+        corpus = Corpus.from_files(parts, **options)
         if verbose != 0 and (corpus.left or len(corpus.files) > len(parts)):
             print(f"{where}: {corpus.account()}", file=sys.stderr)
         return corpus
     if parts and isinstance(parts[0], str):
         _refuse_name(parts[0])  # one tells what the others are; texts may be a million
-    return Corpus.from_texts(parts, vocabulary=vocabulary, verbose=verbose)
+    return Corpus.from_texts(parts, **options)
 
 
 def _refuse_name(text: str) -> None:
@@ -259,32 +284,69 @@ def _refuse_name(text: str) -> None:
         raise UsageError(say("text", f"{text!r} is the name of a {what}", cure=cure))
 
 
-def _encoded(sources: Iterable[Source], sizes: Iterable[int], vocabulary: Vocabulary) -> Iterator[NDArray[Any]]:
-    """Give the ids, and make sure that there are as many as there were characters."""
+def _encoded(
+    sources: Iterable[Source], sizes: Iterable[int], vocabulary: Units, starts: list[NDArray[np.int64]]
+) -> Iterator[NDArray[Any]]:
+    """Give the ids, take down where documents end, and make sure that no source has changed.
+
+    Args:
+        sources: of the texts.
+        sizes: how many characters each has.
+        vocabulary: of the ids.
+        starts: places of ids at which documents begin are put to its end.
+    """
+    n_ids = 0
     for source, size in zip(sources, sizes, strict=False):  # behind the last source nothing follows
-        left = size
-        for text, _ in source.pieces(False):
-            left -= len(text)
-            if left < 0:
-                break
-            yield vocabulary.encode(text, dtype=vocabulary.dtype)
-        if left:
-            cure = "Copy it first, or wait until it is written"
-            raise DataError(say(source.name, "it changed while it was read", cure=cure))
+        pieces = _unchanged(source, size)
+        if isinstance(vocabulary, Vocabulary):  # as many ids as characters, so documents need not be cut apart
+            for text, ends in pieces:
+                starts.append(n_ids + ends)
+                n_ids += len(text)
+                yield vocabulary.encode(text, dtype=vocabulary.dtype)
+            continue
+        for text, is_end in segments(pieces, vocabulary):
+            ids = vocabulary.encode(text, dtype=vocabulary.dtype)
+            n_ids += len(ids)
+            yield ids
+            if is_end:
+                starts.append(np.array([n_ids]))
 
 
-def _in_memory(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    ids = np.empty(n_ids, dtype)
-    start = 0
-    for part in encoded:
-        ids[start : start + len(part)] = part
-        start += len(part)
+def _unchanged(source: Source, size: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Give the pieces of a source, and make sure that there are as many characters as there were."""
+    left = size
+    for text, ends in source.pieces(False):
+        left -= len(text)
+        if left < 0:
+            break
+        yield text, ends
+    if left:
+        cure = "Copy it first, or wait until it is written"
+        raise DataError(say(source.name, "it changed while it was read", cure=cure))
+
+
+def _in_memory(encoded: Iterable[NDArray[Any]], n_ids: int | None, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Put ids together.
+
+    Args:
+        encoded: pieces.
+        n_ids: how many there will be, if that is known: then there is only one copy.
+        dtype: of the ids.
+    """
+    if n_ids is None:
+        ids = np.concatenate([np.zeros(0, dtype), *encoded])
+    else:
+        ids = np.empty(n_ids, dtype)
+        start = 0
+        for part in encoded:
+            ids[start : start + len(part)] = part
+            start += len(part)
     ids.flags.writeable = False
     return ids
 
 
 def _on_disk(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Write ids to a file without a name, and map it.
+    """Write ids, about so many, to a file without a name, and map it.
 
     It is written like any file: what is stored through a map on a full disk would end the process by SIGBUS.
     """
@@ -295,10 +357,11 @@ def _on_disk(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) 
             free = shutil.disk_usage(folder).free
             if free < need:
                 raise OSError(errno.ENOSPC, f"{free / 1e9:.2f} GB are free")
-            for part in encoded:
-                file.write(part.data)
+            written = sum(file.write(part.data) for part in encoded)
             file.flush()
-            return np.memmap(file, dtype, "r", shape=(n_ids,)).view(np.ndarray)
+            if not written:
+                return np.zeros(0, dtype)
+            return np.memmap(file, dtype, "r", shape=(written // dtype.itemsize,)).view(np.ndarray)
     except OSError as error:
         if isinstance(error, ElmanError):
             raise
