@@ -40,7 +40,7 @@ class Dense(Layer):
         units: number of outputs, 1 to 65536.
         activation: φ, "tanh", "sigmoid", "relu" or "softmax"; none if None.
         tied_to: the name of an `Embedding` of the same model whose table is W too (Press & Wolf 2017, Inan et al.
-            2017): of so many ids as there are outputs, with so many numbers as come in. Its gradient is the sum of both.
+            2017): of so many ids as there are outputs, with so many numbers as come in. Its gradient is their sum.
         name: key of its weights; the model gives one if None.
 
     Raises:

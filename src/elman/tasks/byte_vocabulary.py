@@ -66,28 +66,26 @@ class ByteVocabulary(Units):
         byte = int(_BYTES[token - 1])
         return chr(byte) if byte < 0x80 else f"<{byte:02X}>"
 
-    def speller(self) -> Callable[[int], str]:
+    def speller(self, before: Sequence[int] = ()) -> Callable[[int], str]:
         """Return a function that takes ids and gives a character with the last of its bytes."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         return lambda token: decoder.decode(_REPLACEMENT if token == UNKNOWN else bytes([_BYTES[token - 1]]))
 
     def allowed(self, before: Sequence[int]) -> NDArray[np.bool_]:
         """Say which bytes may follow; see `Units.allowed`."""
-        first, after = 0, 0  # the byte that began the last character, and how many have come since
-        for token in reversed(before[-_LONGEST:]):
-            byte = int(_BYTES[token - 1]) if token else 0
-            if byte < 0x80 or byte >= 0xC2:
-                first = byte
-                break
-            after += 1
+        first, after, needed = _begun(before)
         mask = np.zeros(self.size, bool)
-        needed = 0 if first < 0x80 else 1 if first < 0xE0 else 2 if first < 0xF0 else 3
         if after < needed:
             low, high = _SECOND.get(first, (0x80, 0xBF)) if after == 0 else (0x80, 0xBF)
             mask[_IDS[low : high + 1]] = True
         else:
             mask[_IDS[:0x80]] = mask[_IDS[0xC2:0xF5]] = True
         return mask
+
+    def ends(self, before: Sequence[int]) -> bool:
+        """Say whether the last byte ends a character; see `Units.ends`."""
+        _, after, needed = _begun(before)
+        return after >= needed
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model file keeps; `from_dict` is the inverse."""
@@ -112,3 +110,15 @@ class ByteVocabulary(Units):
 
     def __repr__(self) -> str:
         return "ByteVocabulary()"
+
+
+def _begun(before: Sequence[int]) -> tuple[int, int, int]:
+    """Give the byte that began the last character, how many bytes have come since, and how many it needs."""
+    first = after = 0
+    for token in reversed(before[-_LONGEST:]):
+        byte = int(_BYTES[token - 1]) if token != UNKNOWN else 0
+        if byte < 0x80 or byte >= 0xC2:
+            first = byte
+            break
+        after += 1
+    return first, after, 0 if first < 0x80 else 1 if first < 0xE0 else 2 if first < 0xF0 else 3

@@ -41,9 +41,9 @@ class Corpus:
     """Texts as token ids, one after the other, with their vocabulary and their borders.
 
     Texts are read piece by piece, once for the vocabulary and once for the ids, which take 1 byte each for up to 255
-    different characters, 2 for up to 65,535. Ids stand for characters, bytes, words or tokens, as `units` says. A corpus that is mapped lies in a temporary file (in the
-    folder that the environment variable TMPDIR names, or the system's own), which has no name and vanishes with the
-    corpus, or with the process, however that ends.
+    different characters, 2 for up to 65,535. Ids stand for characters, bytes, words or tokens, as `units` says. A
+    corpus that is mapped lies in a temporary file (in the folder that the environment variable TMPDIR names, or the
+    system's own), which has no name and vanishes with the corpus, or with the process, however that ends.
 
     Attributes:
         ids: (N,) uint8, uint16 or uint32, read-only.
@@ -53,6 +53,7 @@ class Corpus:
         files: that were read, in this order.
         left: files in the folders named, with other suffixes, that were not read.
         mapped: whether the ids lie on disk.
+        n_characters: of all texts.
 
     Example:
         >>> corpus = Corpus.from_texts(["to be, ", "or not"])
@@ -71,7 +72,9 @@ class Corpus:
         files: Sequence[str] = (),
         left: Sequence[str] = (),
         mapped: bool = False,
+        n_characters: int | None = None,
     ) -> None:
+        self.n_characters = len(ids) if n_characters is None else n_characters
         self.ids, self.vocabulary, self.starts = ids, vocabulary, starts
         self.files, self.left, self.mapped = tuple(files), tuple(left), mapped
 
@@ -194,7 +197,7 @@ class Corpus:
             ids = _on_disk(encoded, most, vocabulary.dtype)
         else:
             ids = _in_memory(encoded, most if isinstance(vocabulary, Vocabulary) else None, vocabulary.dtype)
-        return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped)
+        return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped, n_characters=sum(sizes))
 
     def count(self, token: int, *, start: int = 0) -> int:
         """Count how often an id stands at or after a place, without a copy of the ids.

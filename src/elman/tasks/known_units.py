@@ -40,7 +40,9 @@ def as_units(given: UnitsLike, *, where: str) -> Units | type[Any]:
     if isinstance(given, str) and given in UNITS:
         kind = UNITS[given]
         return kind if kind.learned else kind()  # type: ignore[no-any-return]
-    if isinstance(given, os.PathLike) or (isinstance(given, str) and (given.endswith(".json") or os.path.exists(given))):
+    if isinstance(given, os.PathLike) or (
+        isinstance(given, str) and (given.endswith(".json") or os.path.exists(given))
+    ):
         return TokenVocabulary.from_file(given)
     expected = f"one of {', '.join(UNITS)}, or the JSON file of a tokenizer"
     raise UsageError(say(where, "units is not accepted", expected=expected, got=repr(given)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,9 @@ __all__ = ["TENSOR", "TokenVocabulary"]
 
 #: What the tokenizer's file is called among the arrays of a model file.
 TENSOR = "tokenizer.json"
+
+# Tokens of a text that show how the next one joins.
+_SEEN = 4
 
 # Where a space is so far back, a text is cut before its last character.
 _FAR = 4096
@@ -46,6 +49,7 @@ class TokenVocabulary(Units):
     """
 
     kind: ClassVar[str] = "tokens"
+    spaced: ClassVar[bool] = True
     one: ClassVar[str] = "token"
 
     def __init__(self, content: bytes) -> None:
@@ -115,12 +119,18 @@ class TokenVocabulary(Units):
         offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
         return [text[start:end] for start, end in offsets]
 
-    def speller(self) -> Callable[[int], str]:
-        """Return a function that takes ids and gives text as it becomes whole."""
+    def speller(self, before: Sequence[int] = ()) -> Callable[[int], str]:
+        """Return a function that takes ids and gives text as it becomes whole; see `Units.speller`."""
         from tokenizers.decoders import DecodeStream
 
         stream = DecodeStream(skip_special_tokens=False)
-        return lambda token: "" if token == UNKNOWN else stream.step(self._tokenizer, token - 1) or ""
+
+        def spell(token: int) -> str:
+            return "" if token == UNKNOWN else stream.step(self._tokenizer, token - 1) or ""
+
+        for token in before[-_SEEN:]:  # decoders join tokens by what stood before
+            spell(token)
+        return spell
 
     def border(self, text: str) -> int:
         """Say how many characters have the ids they have: up to the last white space, which most tokenizers cut at."""

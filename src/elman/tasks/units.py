@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,12 +32,14 @@ class Units(ABC):
         kind: what the units are called, such as "characters".
         one: one of them, in messages and figures.
         learned: whether the vocabulary is made from the text that is learned.
+        spaced: whether a unit may begin with the space before it.
         unwritable: (K,) ids that are never written, `<unk>` among them.
     """
 
     kind: ClassVar[str]
     one: ClassVar[str]
     learned: ClassVar[bool] = False
+    spaced: ClassVar[bool] = False
     unwritable: Ids = np.array([UNKNOWN])
 
     @property
@@ -89,8 +92,12 @@ class Units(ABC):
         """Return what the ids of a text stand for, one by one."""
         return [self.piece(token) for token in self.encode(text).tolist()]
 
-    def speller(self) -> Callable[[int], str]:
-        """Return a function that takes ids one after the other and gives the text that each makes whole."""
+    def speller(self, before: Sequence[int] = ()) -> Callable[[int], str]:
+        """Return a function that takes ids one after the other and gives the text that each makes whole.
+
+        Args:
+            before: ids of the text that they follow.
+        """
         return self.piece
 
     def allowed(self, before: Sequence[int]) -> NDArray[np.bool_] | None:
@@ -100,6 +107,36 @@ class Units(ABC):
             before: the ids so far.
         """
         return None
+
+    def ends(self, before: Sequence[int]) -> bool:
+        """Say whether the last of these ids ends a character, so that the text may end.
+
+        Args:
+            before: the ids so far.
+        """
+        return True
+
+    def prompt(self, text: str, *, where: str) -> tuple[Ids, NDArray[np.bool_] | None]:
+        """Return the ids of a text that is to be gone on from, and which ids (V,) may come next; None for all.
+
+        Where units begin with the space before them, a space at the end of the text belongs to what comes next.
+
+        Args:
+            text: any.
+            where: who asks, for messages.
+
+        Raises:
+            DataError: as `require` does.
+        """
+        if self.spaced and len(text) > 1 and text[-1] == " " and not text[-2].isspace():
+            return self.require(text[:-1], where=where), self.opens_with_space
+        return self.require(text, where=where), None
+
+    @cached_property
+    def opens_with_space(self) -> NDArray[np.bool_]:
+        """Which ids (V,) stand for text that begins with a space."""
+        found = [self.piece(token).startswith(" ") for token in range(self.size)]
+        return np.array([False, *found[1:]])
 
     @property
     def opening(self) -> Ids:

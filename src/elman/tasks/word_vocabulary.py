@@ -76,6 +76,7 @@ class WordVocabulary(Units):
     """
 
     kind: ClassVar[str] = "words"
+    spaced: ClassVar[bool] = True
     one: ClassVar[str] = "word"
     learned: ClassVar[bool] = True
 
