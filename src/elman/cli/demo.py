@@ -91,7 +91,7 @@ def _train(path: Path, *, seconds: float, seed: int, saved: list[Path]) -> Langu
     text = text[: max(1000, affordable)]
     model = LanguageModel(**settings, epochs=epochs)
     print(
-        f"{len(text):,} characters, {model.layers} LSTM layers of {settings['hidden']} units; losses in nats per character",
+        f"{len(text):,} characters, {model.layers} LSTM layers of {model.hidden} units; losses in nats per character",
         flush=True,
     )
     saver = SaveEachEpoch(model, path)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import collections
-import errno
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import DataError, DataTypeError, ElmanError, ResourceError, UsageError, say
+from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.model.memory import machine_bytes
 from elman.tasks.known_units import UnitsLike, as_units
 from elman.tasks.sources import SLICE, Source, opened, sliced, suffixes_of
 from elman.tasks.text_files import find_files
+from elman.tasks.token_ids import encoded, in_memory, on_disk
 from elman.tasks.units import Units, segments
 from elman.tasks.vocabulary import Vocabulary
 from elman.training import progress
@@ -143,7 +141,7 @@ class Corpus:
             ResourceError: if there is no room for the ids on disk.
 
         Example:
-            >>> import pathlib
+            >>> import pathlib, tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     for name in ("one.txt", "two.txt", "notes.md"):
             ...         _ = pathlib.Path(folder, name).write_text("床前明月光", encoding="utf-8")
@@ -190,13 +188,13 @@ class Corpus:
         mapped = bytes_of_all > _SHARE * machine_bytes() if memory_map == "auto" else memory_map
         mapped = mapped and most > 0  # nothing cannot be mapped
         starts = [np.zeros(1, np.int64)]
-        encoded = progress.watch(
-            _encoded(sources, sizes, vocabulary, starts), total=total, what="encoding", verbose=verbose
+        parts = progress.watch(
+            encoded(sources, sizes, vocabulary, starts), total=total, what="encoding", verbose=verbose
         )
         if mapped:
-            ids = _on_disk(encoded, most, vocabulary.dtype)
+            ids = on_disk(parts, most, vocabulary.dtype)
         else:
-            ids = _in_memory(encoded, most if isinstance(vocabulary, Vocabulary) else None, vocabulary.dtype)
+            ids = in_memory(parts, most if isinstance(vocabulary, Vocabulary) else None, vocabulary.dtype)
         return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped, n_characters=sum(sizes))
 
     def count(self, token: int, *, start: int = 0) -> int:
@@ -285,92 +283,6 @@ def _refuse_name(text: str) -> None:
         what = "folder, not the texts in it" if os.path.isdir(text) else "file, not its contents"
         cure = "Give it as a path: pathlib.Path(name)"
         raise UsageError(say("text", f"{text!r} is the name of a {what}", cure=cure))
-
-
-def _encoded(
-    sources: Iterable[Source], sizes: Iterable[int], vocabulary: Units, starts: list[NDArray[np.int64]]
-) -> Iterator[NDArray[Any]]:
-    """Give the ids, take down where documents end, and make sure that no source has changed.
-
-    Args:
-        sources: of the texts.
-        sizes: how many characters each has.
-        vocabulary: of the ids.
-        starts: places of ids at which documents begin are put to its end.
-    """
-    n_ids = 0
-    for source, size in zip(sources, sizes, strict=False):  # behind the last source nothing follows
-        pieces = _unchanged(source, size)
-        if isinstance(vocabulary, Vocabulary):  # as many ids as characters, so documents need not be cut apart
-            for text, ends in pieces:
-                starts.append(n_ids + ends)
-                n_ids += len(text)
-                yield vocabulary.encode(text, dtype=vocabulary.dtype)
-            continue
-        for text, is_end in segments(pieces, vocabulary):
-            ids = vocabulary.encode(text, dtype=vocabulary.dtype)
-            n_ids += len(ids)
-            yield ids
-            if is_end:
-                starts.append(np.array([n_ids]))
-
-
-def _unchanged(source: Source, size: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Give the pieces of a source, and make sure that there are as many characters as there were."""
-    left = size
-    for text, ends in source.pieces(False):
-        left -= len(text)
-        if left < 0:
-            break
-        yield text, ends
-    if left:
-        cure = "Copy it first, or wait until it is written"
-        raise DataError(say(source.name, "it changed while it was read", cure=cure))
-
-
-def _in_memory(encoded: Iterable[NDArray[Any]], n_ids: int | None, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Put ids together.
-
-    Args:
-        encoded: pieces.
-        n_ids: how many there will be, if that is known: then there is only one copy.
-        dtype: of the ids.
-    """
-    if n_ids is None:
-        ids = np.concatenate([np.zeros(0, dtype), *encoded])
-    else:
-        ids = np.empty(n_ids, dtype)
-        start = 0
-        for part in encoded:
-            ids[start : start + len(part)] = part
-            start += len(part)
-    ids.flags.writeable = False
-    return ids
-
-
-def _on_disk(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Write ids, about so many, to a file without a name, and map it.
-
-    It is written like any file: what is stored through a map on a full disk would end the process by SIGBUS.
-    """
-    need, folder = n_ids * dtype.itemsize, "the temporary folder"
-    try:
-        folder = tempfile.gettempdir()
-        with tempfile.TemporaryFile(prefix="elman-") as file:
-            free = shutil.disk_usage(folder).free
-            if free < need:
-                raise OSError(errno.ENOSPC, f"{free / 1e9:.2f} GB are free")
-            written = sum(file.write(part.data) for part in encoded)
-            file.flush()
-            if not written:
-                return np.zeros(0, dtype)
-            return np.memmap(file, dtype, "r", shape=(written // dtype.itemsize,)).view(np.ndarray)
-    except OSError as error:
-        if isinstance(error, ElmanError):
-            raise
-        wrong = f"no room for {need / 1e9:.2f} GB of ids in {folder} ({error.strerror or error})"
-        cure = "Set TMPDIR to a folder that has it; nothing was left behind"
-        raise ResourceError(say("Corpus", wrong, cure=cure)) from None
 
 
 def _few(names: Sequence[str]) -> str:

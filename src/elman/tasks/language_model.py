@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 import numpy as np
@@ -13,60 +13,23 @@ from numpy.typing import NDArray
 
 from elman import files
 from elman.errors import DataError, ModelFileError, UsageError, say
-from elman.layers import Dense, Dropout, Embedding, Layer
 from elman.model import Sequential
 from elman.model.budget import Budget
 from elman.model.memory import check_memory
-from elman.tasks.base import TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.figures import Figures
 from elman.tasks.known_units import UNITS, as_units, stored_units
+from elman.tasks.language_network import LanguageModelParams, compile_network, network, rate_over
 from elman.tasks.presets import FILLED, PRESETS, filled
-from elman.tasks.recurrent_stack import recurrent_stack
 from elman.tasks.text_answers import SCORE_STEPS, TextAnswers
 from elman.tasks.units import Units
-from elman.training import progress, schedules
+from elman.training import progress
 from elman.training.callbacks import Callback
 from elman.training.history import History
-from elman.training.optimizers import AdamW
-from elman.training.schedules import Schedule
 from elman.training.seeds import spawn
 from elman.training.streams import StreamBatches
 
 __all__ = ["LanguageModel"]
-
-# What a layer may have of units, and so of outputs.
-MAX_SIZE = 65_536
-
-_Count = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
-_Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-class LanguageModelParams(TaskParams, kw_only=True):
-    """The arguments of `LanguageModel` as they are used, with their bounds; defaults are those of files of before."""
-
-    preset: str = "quick"
-    units: str = "characters"
-    cell: str
-    layers: Annotated[int, msgspec.Meta(ge=1, le=64)]
-    hidden: Annotated[int, msgspec.Meta(ge=1, le=MAX_SIZE)]
-    embedding: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]
-    tie_weights: bool = False
-    dropout: _Share = 0.0
-    batch: _Count
-    steps: _Count
-    epochs: _Count
-    lr: Annotated[float, msgspec.Meta(gt=0)]
-    warmup: _Share = 0.0
-    schedule: Literal["cosine", "constant"] = "constant"
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    beta_1: _Share = 0.9
-    beta_2: _Share = 0.999
-    clip: Annotated[float, msgspec.Meta(ge=0)] | None
-    gradient_noise: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    val_split: _Share
-    random_state: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
-    precision: str = "float32"
 
 
 class LanguageModel(TextAnswers):
@@ -222,8 +185,8 @@ class LanguageModel(TextAnswers):
             _notice(note)
         seeds = spawn(params.random_state)
         batches = _streams(train, params, rng=seeds.shuffle, told=self.batch is not None or self.steps is not None)
-        model = _stack(params, vocabulary.size)
-        _compile(model, params, _rate(params, len(batches) * params.epochs))
+        model = network(params, vocabulary.size)
+        compile_network(model, params, rate_over(params, len(batches) * params.epochs))
         if self.memory_budget is None:
             check_memory(
                 model.layers,
@@ -300,8 +263,8 @@ class LanguageModel(TextAnswers):
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         size = vocabulary.get("size") if vocabulary is not None and vocabulary.get("unit") == "token" else None
         params = self._checked_params()
-        model = _stack(params, size if type(size) is int and size > 0 else stored_units(vocabulary, {}).size)
-        _compile(model, params, params.lr)
+        model = network(params, size if type(size) is int and size > 0 else stored_units(vocabulary, {}).size)
+        compile_network(model, params, params.lr)
         return model
 
     @classmethod
@@ -329,41 +292,6 @@ class LanguageModel(TextAnswers):
 
 # Stand where a preset decides, while the other arguments are checked.
 _ANY = dict(hidden=1, embedding=0, dropout=0.0, batch=1, steps=1, epochs=1, lr=1.0, precision="float32")
-
-
-def _stack(params: LanguageModelParams, size: int) -> Sequential:
-    """Give the model for a vocabulary of this size, its input size set, without weights."""
-    if size > MAX_SIZE:
-        wrong = f"the text has {size - 1:,} different {params.units}"
-        raise DataError(say("LanguageModel", wrong, expected=f"at most {MAX_SIZE - 1:,}", cure="Is it text?"))
-    if params.tie_weights and not params.embedding:
-        cure = "Give embedding a number above 0, or leave tie_weights out"
-        raise UsageError(say("LanguageModel", "tie_weights needs an embedding, and embedding is 0", cure=cure))
-    recurrent: list[Layer] = []
-    for layer in recurrent_stack(params.cell, params.hidden, layers=params.layers, where="LanguageModel"):
-        recurrent += [layer, Dropout(params.dropout)] if params.dropout else [layer]
-    # One-hot input learns slowly with Adam, which moves every weight alike: a 2x128 LSTM on Tiny Shakespeare was at
-    # 1.73 nats per character after six epochs, with 64 numbers per character at 1.59.
-    before = [Embedding(size, params.embedding, name="embedding")] if params.embedding else []
-    after = [Dense(params.embedding)] if params.tie_weights and params.embedding != params.hidden else []
-    out = Dense(size, tied_to="embedding" if params.tie_weights else None)
-    model = Sequential([*before, *recurrent, *after, out], precision=params.precision)
-    model.input_size, model.ids = size, True
-    return model
-
-
-def _compile(model: Sequential, params: LanguageModelParams, rate: float | Schedule) -> None:
-    """Say how a model is trained."""
-    optimizer = AdamW(rate, weight_decay=params.weight_decay, beta_1=params.beta_1, beta_2=params.beta_2)
-    model.compile(optimizer, "cross_entropy", clip=params.clip or None, gradient_noise=params.gradient_noise)
-
-
-def _rate(params: LanguageModelParams, n_updates: int) -> float | Schedule:
-    """Give the learning rate over so many updates."""
-    rise = round(params.warmup * n_updates)
-    fall = schedules.Cosine(params.lr, decay_steps=max(1, n_updates - rise))
-    then = fall if params.schedule == "cosine" else params.lr
-    return schedules.Warmup(rise, then=then) if rise else then
 
 
 def _split(ids: NDArray[Any], val_split: float, kind: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -65,7 +65,7 @@ class TextAnswers(Task):
         corpus, batches = self._one_stream(text, "score")
         units = self.vocabulary_
         nats = self.model_.evaluate_batches(batches)["loss"]
-        n_characters = corpus.n_characters - len(units.pieces(units.decode(corpus.ids[:1]))[0])
+        n_characters = corpus.n_characters - len(units.decode(corpus.ids[:1]))
         per_char = nats if units.one == "character" else nats * batches.n_items / max(1, n_characters)
         figures: dict[str, Any] = {
             "nats_per_char": per_char,
@@ -308,7 +308,10 @@ class TextAnswers(Task):
         best = max((log_p for _, log_p in found), default=0.0)
         weights: dict[str, float] = {}
         for ids, log_p in found:
-            filling = "".join(map(units.speller(left[-4:].tolist() if began else ()), ids))
+            pieces = list(map(units.speller(left[-4:].tolist() if began else ()), ids))
+            if not pieces[-1]:  # a character has begun and is not whole
+                continue
+            filling = "".join(pieces)
             filling = filling.removeprefix(" ") if first is not None else filling
             weights[filling] = weights.get(filling, 0.0) + math.exp(log_p - best)
         total = sum(weights.values())

@@ -128,7 +128,7 @@ class Units(ABC):
         Raises:
             DataError: as `require` does.
         """
-        if self.spaced and len(text) > 1 and text[-1] == " " and not text[-2].isspace():
+        if self.spaced and text[-1:] == " " and not text[-2:-1].isspace():
             return self.require(text[:-1], where=where), self.opens_with_space
         return self.require(text, where=where), None
 
