@@ -27,8 +27,8 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "quick": Preset(hidden=384, dropout=0.4, epochs=6, lr=4e-3),
-    "best": Preset(hidden=512, dropout=0.5, epochs=11, lr=3e-3),
+    "quick": Preset(hidden=384, dropout=0.4, epochs=5, lr=4e-3),
+    "best": Preset(hidden=512, dropout=0.5, epochs=10, lr=3e-3),
 }
 
 #: Arguments that a preset gives values to, where they are None.
