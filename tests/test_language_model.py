@@ -260,8 +260,9 @@ def test_the_file_is_rewritten_after_each_epoch(tmp_path):
 
 
 def test_weights_that_spoil_the_validation_are_a_divergence():
-    model = LanguageModel(layers=1, hidden=64, batch=10, steps=100, epochs=3, lr=2e37, warmup=0.0, schedule="constant",
-                          weight_decay=0.0, beta_2=0.999, clip=5.0, embedding=64, dropout=0.0, random_state=0, verbose=0)  # fmt: skip
+    adam = {"lr": 2e37, "warmup": 0.0, "schedule": "constant", "weight_decay": 0.0, "beta_2": 0.999, "clip": 5.0}
+    sizes = {"layers": 1, "hidden": 64, "embedding": 64, "dropout": 0.0, "batch": 10, "steps": 100, "epochs": 3}
+    model = LanguageModel(**sizes, **adam, random_state=0, verbose=0)
     with pytest.warns(UserWarning, match="short"), pytest.raises(DivergedError, match="the validation loss became"):
         model.fit("to be or not to be that is " * 30)
     assert np.isfinite(model.model_.parameters.flat).all() and not model.history_.epoch

@@ -84,6 +84,7 @@ def test_rare_words_are_unknown_and_the_most_frequent_are_kept():
     units = WordVocabulary.from_texts(texts)
     assert units.encode("a a c").tolist() == [0, 2, 0] and units.decode([0, 2]) == "\ufffd a"
     assert units.require("never seen", where="prime").tolist() == [0, 0]
+    assert units.require("b b", where="prime").tolist() == [1, 1]  # a beginning has no space before it
 
 
 @given(st.text(max_size=12), st.randoms())

@@ -122,6 +122,16 @@ class WordVocabulary(Units):
         find = self._ids.get
         return np.array([find(piece, UNKNOWN) for piece in split_pieces(text)], dtype)
 
+    def require(self, text: str, *, where: str) -> NDArray[Any]:
+        """Return the ids of a text that is to be gone on from; see `Units.require`.
+
+        Words that are not known are `<unk>`. A first word that is known with a space before it only is taken as that.
+        """
+        ids = self.encode(text)
+        if len(ids) and ids[0] == UNKNOWN:
+            ids[0] = self._ids.get(" " + split_pieces(text)[0], UNKNOWN)
+        return ids
+
     def decode(self, ids: Any) -> str:
         """Return the text of ids (N,); `<unk>` becomes U+FFFD."""
         return "".join(map(self.piece, self._check(ids).tolist()))
