@@ -273,7 +273,8 @@ def test_quiet_trains_in_silence(text_file, tmp_path, capsys):
 def test_notes_are_one_line_each(tmp_path, capsys):
     path = tmp_path / "thirty.txt"
     path.write_bytes(b"\xef\xbb\xbfthirty characters, not one mor")
-    assert main(["train", "text", str(path), "-o", str(tmp_path / "m.elman"), "--epochs", "1", "--hidden", "8"]) == 0
+    words = ["train", "text", str(path), "-o", str(tmp_path / "m.elman"), "--epochs", "1", "--hidden", "8"]
+    assert main([*words, "--batch", "50", "--steps", "50"]) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
     assert len(notes) == 2
     assert all(re.match(r"note: \S+: ", note) for note in notes)

@@ -56,9 +56,10 @@ def text(
     quiet: Quiet = False,
     **arguments: Any,
 ) -> None:
-    """Train a character language model on text files.
+    """Train a language model on text files: of characters, or of other --units.
 
-    Losses are in nats per character. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
+    What is not said is the preset's, for a text of this size; --hidden, --epochs and all others may be given beside it.
+    Losses are in nats per unit. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
     """
     suffixes = suffix or suffixes_of(column)
     _check_output(output, find_files(files, suffixes=suffixes).taken)
@@ -70,6 +71,7 @@ def text(
         column=column,
         encoding=encoding,
         errors=errors,
+        units=arguments["units"],
         memory_map="auto" if memory_map is None else memory_map,
         verbose=verbose,
     )
@@ -81,7 +83,7 @@ def text(
     try:
         model.fit(corpus, callbacks=[saver])
     except Interrupted:
-        talk(f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {saver.state}")
+        talk(f"Stopped in epoch {saver.epochs + 1} of {model.settings_['epochs']}. {saver.state}")
         if saver.saved:
             talk(f"Next: {following}")
         raise
@@ -92,7 +94,7 @@ def text(
     if as_json:
         print_json(figures)
         return
-    print(_summary(figures))
+    print(_summary(figures, model.vocabulary_.one))
     print(f"Saved {output}. Next: {following}")
 
 
@@ -104,12 +106,12 @@ def _check_output(output: Path, files: Iterable[str]) -> None:
             raise UsageError(say(f"--output {output}", "the model would replace the text it is trained on"))
 
 
-def _summary(figures: dict[str, Any]) -> str:
+def _summary(figures: dict[str, Any], unit: str) -> str:
     losses = f"train {figures['loss']:.4f}"
     if "val_loss" in figures:
         losses += f", validation {figures['val_loss']:.4f}"
     epochs = "1 epoch" if figures["epochs"] == 1 else f"{figures['epochs']} epochs"
-    return f"{losses} nats per character after {epochs} in {figures['seconds']:.1f} s"
+    return f"{losses} nats per {unit} after {epochs} in {figures['seconds']:.1f} s"
 
 
 app.command("text")(

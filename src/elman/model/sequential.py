@@ -22,7 +22,7 @@ from elman.training.batches import Batch
 from elman.training.callbacks import Callback
 from elman.training.course import Course
 from elman.training.history import History
-from elman.training.optimizers import clip_global_norm
+from elman.training.optimizers import add_gradient_noise, clip_global_norm
 from elman.training.run import OnNonfinite, check_on_nonfinite
 from elman.training.seeds import Seed, spawn
 from elman.training.truncation import Truncate, TruncatedBatches, read_truncate
@@ -278,6 +278,7 @@ class Sequential(Quantizing):
             self._compiled("fit"),
             epochs=course.epochs,
             clip=self.clip,
+            gradient_noise=self.gradient_noise,
             callbacks=course.callbacks or (),
             validate=None if validation is None else validate,
             metrics=self.metrics,
@@ -333,6 +334,8 @@ class Sequential(Quantizing):
             error = DivergedError(say("train_on_batch", wrong, expected="finite numbers", cure=cure))
             error.norm = norm
             raise error
+        if self.gradient_noise:
+            add_gradient_noise(self.parameters, draws, variance=self.gradient_noise, step=optimizer.steps)
         optimizer.step(self.parameters)
         return loss
 

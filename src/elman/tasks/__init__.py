@@ -14,6 +14,7 @@ Example:
 
 from elman.tasks.addition import BinaryAdder
 from elman.tasks.base import Task
+from elman.tasks.byte_vocabulary import ByteVocabulary
 from elman.tasks.classifier import SequenceClassifier
 from elman.tasks.corpus import Corpus
 from elman.tasks.describe import describe
@@ -25,11 +26,14 @@ from elman.tasks.tables import read_sequences
 from elman.tasks.tagger import SequenceTagger
 from elman.tasks.text_files import find_files, read_text
 from elman.tasks.text_stream import TextStream
+from elman.tasks.token_vocabulary import TokenVocabulary
 from elman.tasks.vocabulary import Vocabulary
+from elman.tasks.word_vocabulary import WordVocabulary
 
 __all__ = [
     "TASKS",
     "BinaryAdder",
+    "ByteVocabulary",
     "Corpus",
     "LanguageModel",
     "SaveEachEpoch",
@@ -38,7 +42,9 @@ __all__ = [
     "SequenceTagger",
     "Task",
     "TextStream",
+    "TokenVocabulary",
     "Vocabulary",
+    "WordVocabulary",
     "describe",
     "find_files",
     "load",

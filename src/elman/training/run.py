@@ -14,7 +14,7 @@ from elman.errors import DivergedError, Interrupted, UsageError, say
 from elman.training.callbacks import Callback, overridden
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
-from elman.training.optimizers import Optimizer, clip_global_norm
+from elman.training.optimizers import Optimizer, add_gradient_noise, clip_global_norm
 from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State
@@ -60,6 +60,7 @@ class Run:
         batches: every `iter` is one epoch.
         optimizer: takes the steps.
         clip: greatest joint norm of the gradients, or None.
+        gradient_noise: variance of the noise on them; see `add_gradient_noise`.
         callbacks: hear of everything.
         metrics: figures to gather beside the loss.
         progress: shows where training is.
@@ -79,6 +80,7 @@ class Run:
         optimizer: Optimizer,
         *,
         clip: float | None,
+        gradient_noise: float = 0.0,
         callbacks: Sequence[Callback],
         metrics: Sequence[Measure],
         progress: Progress,
@@ -90,6 +92,7 @@ class Run:
         check_on_nonfinite(on_nonfinite, optimizer, callbacks)
         self.engine, self.batches, self.optimizer, self.clip = engine, batches, optimizer, clip
         self.callbacks, self.metrics, self.progress, self.rng, self.history = callbacks, metrics, progress, rng, history
+        self.gradient_noise = gradient_noise
         self.on_nonfinite, self.breaks = on_nonfinite, breaks or Breaks()
         # The name of this library first, then Keras's longer one for the same thing.
         self.begin_hooks = [*overridden(callbacks, "on_batch_begin"), *overridden(callbacks, "on_train_batch_begin")]
@@ -182,6 +185,8 @@ class Run:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
             if finite:
+                if self.gradient_noise and rng is not None:
+                    add_gradient_noise(parameters, rng, variance=self.gradient_noise, step=self.optimizer.steps)
                 step(parameters)
                 self.has_stepped = True
                 loss_sum += loss * weight
