@@ -31,6 +31,7 @@ __all__ = [
     "Quiet",
     "Suffixes",
     "Threads",
+    "Watch",
     "check_output",
     "finish_streams",
     "guarded",
@@ -67,6 +68,10 @@ MemoryMap = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
+
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show the gradients by layer and by lag, and warn if they vanish or explode.")
+]
 
 
 def talk(text: str) -> None:

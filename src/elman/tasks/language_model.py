@@ -24,8 +24,8 @@ from elman.tasks.recurrent_stack import recurrent_stack
 from elman.tasks.sampling import Sampler, is_integer
 from elman.tasks.text_stream import TextStream
 from elman.tasks.vocabulary import UNKNOWN, Vocabulary
-from elman.training import progress
 from elman.training.callbacks import Callback
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.optimizers import Adam
 from elman.training.seeds import spawn
@@ -136,7 +136,14 @@ class LanguageModel(Task):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, text: Texts | Corpus, y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(
+        self,
+        text: Texts | Corpus,
+        y: None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
+    ) -> Self:
         """Learn from a text.
 
         The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
@@ -146,6 +153,7 @@ class LanguageModel(Task):
                 a `Corpus`, for all else that can be said about files and memory.
             y: ignored; scikit-learn passes it.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
+            watch: "gradients" shows their norms and warns when they vanish or explode; see `Sequential.fit`.
 
         Raises:
             DataError: if the text has fewer than two characters or holds lone surrogates.
@@ -155,7 +163,7 @@ class LanguageModel(Task):
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
         params = self._checked_params()
-        progress.make(self.verbose)  # refused before anything is changed
+        Course(verbose=self.verbose, watch=watch)  # refused before anything is changed
         corpus = as_corpus(text, where="fit", verbose=self.verbose)
         ids, vocabulary = corpus.ids, corpus.vocabulary
         if len(ids) < 2:
@@ -197,6 +205,7 @@ class LanguageModel(Task):
             memory_budget=self.memory_budget,
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 
