@@ -125,7 +125,9 @@ class MemoryComparison:
     def verdict(self) -> str:
         """Who remembers how far, in one sentence."""
         reaches = {cell: self.reach(cell) for cell in self.remembered}
-        told = [f"{cell} {reach} steps" if reach else f"{cell} not even {self.lags[0]}" for cell, reach in reaches.items()]
+        told = [
+            f"{cell} {reach} steps" if reach else f"{cell} not even {self.lags[0]}" for cell, reach in reaches.items()
+        ]
         return f"{self.title.capitalize()}: remembered over {', '.join(told)} of {self.lags[-1]}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,7 +227,9 @@ class _Learner:
         seeds = spawn(seed, where="random_state")
         self.task, self.draws, self.tests = task, seeds.shuffle, seeds.sampling
         self.model = Sequential(task.layers(kind, units))
-        self.model.compile(Adam(learning_rate), task.loss, ["accuracy"] if task.figure == "accuracy" else None, clip=1.0)
+        self.model.compile(
+            Adam(learning_rate), task.loss, ["accuracy"] if task.figure == "accuracy" else None, clip=1.0
+        )
         self.model.build(task.input_size, ids=task.figure == "accuracy", rng=seeds.init)
         self.remembered: list[float] = []
         self.updates: list[int] = []

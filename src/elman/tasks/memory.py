@@ -63,9 +63,7 @@ def adding_problem(n: int, *, steps: int, rng: Seed = None) -> tuple[Array, Arra
     return x, x[rows, first, 0] + x[rows, second, 0]
 
 
-def copy_memory(
-    n: int, *, lag: int, symbols: int = 8, length: int = 1, rng: Seed = None
-) -> tuple[Array, Array, Array]:
+def copy_memory(n: int, *, lag: int, symbols: int = 8, length: int = 1, rng: Seed = None) -> tuple[Array, Array, Array]:
     """Draw symbols that are to be said again after a number of steps at which nothing happens.
 
     The symbols, ids 1 to `symbols`, come first; 0 is nothing, and `symbols` + 1 the sign at which they are to be
