@@ -31,9 +31,7 @@ def memory(
 ) -> None:
     """See who remembers how far: RNN, GRU and LSTM on two problems that ask for nothing but memory.
 
-    In the adding problem two numbers of a long sequence are marked, and their sum is asked for; in copy memory a symbol
-    is to be said again after many steps at which nothing happens. Each net learns them at growing lags. The picture
-    memory.png shows how much each remembers, and how far its gradient reaches. It takes about two minutes.
+    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes two minutes.
     """
     from elman.inspection import compare_memory
 

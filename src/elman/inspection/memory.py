@@ -95,7 +95,8 @@ class MemoryComparison:
     Attributes:
         problem: "adding" or "copy".
         lags: (L,) ascending.
-        remembered: cell -> (L,) 0 for guessing, 1 for all: of the variance of the sums, or of the symbols beyond chance.
+        remembered: cell -> (L,) 0 for guessing, 1 for all: of the variance of the sums, or of the symbols beyond what
+            guessing gets right.
         updates: cell -> (L,) steps of training that each lag took; 0 where the one before was lost already.
         curves: cell -> gradient by lag after the training, on sequences of the longest lag.
     """
@@ -125,9 +126,8 @@ class MemoryComparison:
     def verdict(self) -> str:
         """Who remembers how far, in one sentence."""
         reaches = {cell: self.reach(cell) for cell in self.remembered}
-        told = [
-            f"{cell} {reach} steps" if reach else f"{cell} not even {self.lags[0]}" for cell, reach in reaches.items()
-        ]
+        shortest = f"not even {self.lags[0]}"
+        told = [f"{cell} {f'{reach} steps' if reach else shortest}" for cell, reach in reaches.items()]
         return f"{self.title.capitalize()}: remembered over {', '.join(told)} of {self.lags[-1]}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,10 +227,9 @@ class _Learner:
         seeds = spawn(seed, where="random_state")
         self.task, self.draws, self.tests = task, seeds.shuffle, seeds.sampling
         self.model = Sequential(task.layers(kind, units))
-        self.model.compile(
-            Adam(learning_rate), task.loss, ["accuracy"] if task.figure == "accuracy" else None, clip=1.0
-        )
-        self.model.build(task.input_size, ids=task.figure == "accuracy", rng=seeds.init)
+        classes = task.loss == "cross_entropy"  # of token ids
+        self.model.compile(Adam(learning_rate), task.loss, ["accuracy"] if classes else None, clip=1.0)
+        self.model.build(task.input_size, ids=classes, rng=seeds.init)
         self.remembered: list[float] = []
         self.updates: list[int] = []
 

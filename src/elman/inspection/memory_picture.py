@@ -34,13 +34,8 @@ def memory(found: Sequence[MemoryComparison], path: Path, *, title: str | None) 
         for (cell, shares), colour, marker in zip(comparison.remembered.items(), COLOURS, "sDovP^", strict=False):
             left.plot(comparison.lags, shares, color=colour, marker=marker, markersize=5, linewidth=1.8, label=cell)
             median = comparison.curves[cell].quantile(0.5)
-            right.plot(
-                np.arange(len(median)),
-                np.where(median > _FLOOR, median, np.nan),
-                color=colour,
-                linewidth=1.8,
-                label=cell,
-            )
+            shown = np.where(median > _FLOOR, median, np.nan)
+            right.plot(np.arange(len(median)), shown, color=colour, linewidth=1.8, label=cell)
         left.set_xscale("log", base=2)
         left.set_xticks(comparison.lags, [str(lag) for lag in comparison.lags])
         left.minorticks_off()
