@@ -58,7 +58,7 @@ app.command()(common.guarded(evaluate.evaluate))
 app.command()(common.guarded(info.info))
 app.command()(common.guarded(quantize.quantize))
 app.command()(common.guarded(add.add))
-app.command()(common.guarded(demo.demo))
+app.add_typer(demo.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

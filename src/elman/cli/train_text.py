@@ -19,6 +19,7 @@ from elman.cli.common import (
     Quiet,
     Suffixes,
     Threads,
+    Watch,
     check_output,
     guarded,
     print_json,
@@ -52,6 +53,7 @@ def text(
     errors: Errors = "strict",
     memory_map: MemoryMap = None,
     threads: Threads = None,
+    watch: Watch = False,
     as_json: Json = False,
     quiet: Quiet = False,
     **arguments: Any,
@@ -81,7 +83,7 @@ def text(
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
     try:
-        model.fit(corpus, callbacks=[saver])
+        model.fit(corpus, callbacks=[saver], watch="gradients" if watch else None)
     except Interrupted:
         talk(f"Stopped in epoch {saver.epochs + 1} of {model.settings_['epochs']}. {saver.state}")
         if saver.saved:

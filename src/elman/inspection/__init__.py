@@ -18,6 +18,7 @@ from elman.inspection.attribution import Attribution, attribute
 from elman.inspection.check import GradientCheck, ParameterCheck, check_gradients
 from elman.inspection.dynamical import Dynamics, FixedPoint, Motion, dynamics
 from elman.inspection.gradients import GradientByLag, LagCurve, gradient_by_lag
+from elman.inspection.memory import MemoryComparison, compare_memory
 from elman.inspection.plots import training_curve
 from elman.inspection.states import GatesAndStates, Saturation, Unit, gates_and_states, text_labels
 from elman.inspection.terms import Contributions, contributions
@@ -32,6 +33,7 @@ __all__ = [
     "GradientByLag",
     "GradientCheck",
     "LagCurve",
+    "MemoryComparison",
     "Motion",
     "ParameterCheck",
     "Saturation",
@@ -39,6 +41,7 @@ __all__ = [
     "Unit",
     "attribute",
     "check_gradients",
+    "compare_memory",
     "contributions",
     "dynamics",
     "gates_and_states",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from elman.errors import UsageError, say
 from elman.files import write_atomic
+from elman.training.watch import is_gradient
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -153,7 +154,11 @@ def tidy(axes: Axes) -> None:
 
 def _collect(history: History) -> _Run:
     """Read a history into arrays."""
-    columns = {name: np.asarray(values, np.float64) for name, values in history.history.items() if len(values)}
+    columns = {
+        name: np.asarray(values, np.float64)
+        for name, values in history.history.items()
+        if len(values) and not is_gradient(name)
+    }
     epochs = np.asarray(history.epoch, np.float64) + 1  # epochs count from 0 and are drawn where they end
     return _Run(epochs, columns, np.asarray(history.batches, np.float64).reshape(-1))
 

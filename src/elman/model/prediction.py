@@ -11,7 +11,7 @@ from elman.engines.segments import Between, Plan, Segmented, count_over_time
 from elman.errors import UsageError, say
 from elman.layers import Wrapper, check_carry
 from elman.model.data import STEPS_AT_ONCE, DataOptions, at_once, checked_state, own_steps, read_data, read_input
-from elman.model.foundation import Foundation
+from elman.model.filing import Filing
 from elman.model.stream import Stream
 from elman.ragged import Ragged
 from elman.training import loop, progress
@@ -23,7 +23,7 @@ __all__ = ["Prediction"]
 State = loop.State
 
 
-class Prediction(Foundation):
+class Prediction(Filing):
     """The part of a model that is asked and measured; see `Sequential`."""
 
     def evaluate(

@@ -31,6 +31,7 @@ from elman.tasks.word_encoder import WordEncoder
 from elman.training import progress
 from elman.training.batches import SequenceBatches
 from elman.training.callbacks import Callback, EarlyStopping
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.optimizers import AdamW
 from elman.training.schedules import OneCycle
@@ -140,10 +141,11 @@ class SequenceEstimator(Task):
         sample_weight: Any = None,
         classes: Any = None,
         callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
     ) -> Self:
         """Train, anew or on from what there is; nothing is changed before all is checked."""
         params = self._checked_params()
-        progress.make(self.verbose)
+        Course(verbose=self.verbose, watch=watch)  # refused before anything is changed
         partial = where == "partial_fit"
         again = (partial or params.warm_start) and hasattr(self, "model_")
         if partial and params.early_stopping:
@@ -197,6 +199,7 @@ class SequenceEstimator(Task):
             callbacks=[*stopping, Figures(self.training_), *callbacks],
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 

@@ -23,8 +23,8 @@ from elman.tasks.language_network import LanguageModelParams, compile_network, n
 from elman.tasks.presets import FILLED, PRESETS, filled
 from elman.tasks.text_answers import SCORE_STEPS, TextAnswers
 from elman.tasks.units import Units
-from elman.training import progress
 from elman.training.callbacks import Callback
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.seeds import spawn
 from elman.training.streams import StreamBatches
@@ -148,7 +148,14 @@ class LanguageModel(TextAnswers):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, text: Texts | Corpus, y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(
+        self,
+        text: Texts | Corpus,
+        y: None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
+    ) -> Self:
         """Learn from a text.
 
         The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
@@ -158,6 +165,7 @@ class LanguageModel(TextAnswers):
                 a `Corpus`, for all else that can be said about files and memory.
             y: ignored; scikit-learn passes it.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
+            watch: "gradients" shows their norms and warns when they vanish or explode; see `Sequential.fit`.
 
         Raises:
             DataError: if the text has fewer than two units or holds lone surrogates, or units are a file that is no
@@ -167,8 +175,8 @@ class LanguageModel(TextAnswers):
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
-        self._checked_params()  # refused before anything is read
-        progress.make(self.verbose)
+        self._checked_params()  # refused before anything is read or changed
+        Course(verbose=self.verbose, watch=watch)
         units = as_units(self.units, where="LanguageModel")
         corpus = as_corpus(text, where="fit", units=self.units, verbose=self.verbose)
         ids, vocabulary = corpus.ids, corpus.vocabulary
@@ -224,6 +232,7 @@ class LanguageModel(TextAnswers):
             rng=seeds.dropout,
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 

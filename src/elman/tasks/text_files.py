@@ -65,9 +65,14 @@ def find_files(paths: Iterable[str | os.PathLike[str]], *, suffixes: Sequence[st
     for suffix in suffixes:
         if not isinstance(suffix, str) or not suffix.startswith(".") or len(suffix) < 2:
             raise UsageError(say("suffixes", "this is no suffix", expected="such as '.txt'", got=repr(suffix)))
+    if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
+        expected, cure = "a list of names", None if paths is None else f"Write [{paths!r}]"
+        raise UsageError(say("files", "they are no list", expected=expected, got=repr(paths), cure=cure))
     taken: list[str] = []
     left: list[str] = []
-    for path in paths:
+    for index, path in enumerate(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(say("files", f"number {index} is no name", expected="a file or folder", got=repr(path)))
         name = os.fspath(path)
         if name == "-" or not os.path.isdir(name):
             taken.append(name)
