@@ -14,7 +14,7 @@ import sys
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -35,6 +35,7 @@ __all__ = [
     "finish_streams",
     "guarded",
     "harmless",
+    "in_colour",
     "is_usage",
     "leave_quietly",
     "load",
@@ -158,8 +159,12 @@ def load(path: Path, *, task: str) -> Any:
     return loaded
 
 
-def check_output(path: Path) -> None:
-    """Refuse now a file that could not be saved after the training.
+def check_output(path: Path, *, sources: Iterable[str] = ()) -> None:
+    """Refuse now a file that could not be saved after the training, or would destroy what is trained on.
+
+    Args:
+        path: of the model.
+        sources: files that are read.
 
     Raises:
         UsageError: if a model cannot be saved there.
@@ -175,6 +180,10 @@ def check_output(path: Path) -> None:
         check_target(path)
     except SaveError as error:
         raise UsageError(str(error)) from None
+    for source in sources:
+        if source != "-" and path.exists() and os.path.exists(source) and path.samefile(source):
+            what = "text" if source.endswith(".txt") else "data"
+            raise UsageError(say(f"--output {path}", f"the model would replace the {what} it is trained on"))
 
 
 def use_threads(count: int | None) -> None:
@@ -262,7 +271,10 @@ def _note(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
     talk(f"{_coloured('note:', 33)} {message}")
 
 
+def in_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal with colours; NO_COLOR turns them off (no-color.org)."""
+    return not (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb") and stream.isatty()
+
+
 def _coloured(word: str, code: int) -> str:
-    """Colour a word on a terminal; not if NO_COLOR is set (no-color.org) or the terminal is a dumb one."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    return word if plain else f"\x1b[1;{code}m{word}\x1b[0m"
+    return f"\x1b[1;{code}m{word}\x1b[0m" if in_colour(sys.stderr) else word

@@ -28,7 +28,11 @@ def options_of(constructor: type, *, panel: str, without: Collection[str] = ()) 
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=Annotated[
                 parameter.annotation,
-                typer.Option(_flag(name), help=_sentence(help_of[name], parameter.annotation), rich_help_panel=panel),
+                typer.Option(
+                    _flag(name, parameter.annotation),
+                    help=_sentence(help_of[name], parameter.annotation),
+                    rich_help_panel=panel,
+                ),
             ],
         )
         for name, parameter in inspect.signature(constructor, eval_str=True).parameters.items()
@@ -49,8 +53,9 @@ def with_options(function: Callable[..., None], options: list[inspect.Parameter]
     return run
 
 
-def _flag(name: str) -> str:
-    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+def _flag(name: str, kind: Any) -> str:
+    plain = name.replace("_", "-")
+    return _FLAGS.get(name, f"--{plain}/--no-{plain}" if kind is bool else f"--{plain}")
 
 
 def _sentence(description: str, kind: Any) -> str:

@@ -54,7 +54,10 @@ def _print_table(facts: dict[str, Any]) -> None:
     if facts["vocabulary"] is not None:
         section(_vocabulary(facts["vocabulary"]))
     section({name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()})
-    section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in facts["training"].items()})
+    training = {name: value for name, value in facts["training"].items() if name != "columns"}
+    section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in training.items()})
+    if isinstance(columns := facts["training"].get("columns"), dict):
+        section({"columns of its file": ", ".join(f"{role} {_column(value)}" for role, value in columns.items())})
     section(_quantization(facts["quantization"]))
     Console(highlight=False).print(about)
 
@@ -79,6 +82,10 @@ def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
     else:
         rows["answers"] = f"{len(target['scaler']['mean']):,} numbers"
     return rows
+
+
+def _column(named: Any) -> str:
+    return ", ".join(map(repr, named)) if isinstance(named, list) else repr(named)
 
 
 def _listed(names: list[Any], *, limit: int = 20) -> str:
