@@ -15,6 +15,7 @@ import pytest
 from elman.cli.main import main
 from elman.readers import read
 from elman.tasks import LanguageModel, SequenceClassifier, load
+from elman.tasks.rehearsal import rehearse
 
 SMALL = ["--hidden", "8", "--epochs", "3", "--seed", "0"]
 WORDS = [*SMALL, "--embedding", "8", "--layers", "1"]
@@ -315,3 +316,37 @@ def test_an_interrupted_training_keeps_its_work(folder):
     assert running.returncode == 130
     assert "model.elman holds the model as" in err and "Next: elman predict model.elman long.csv" in err
     assert main(["predict", "model.elman", "long.csv", "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["classify", "long.csv"], ["bidirectional (Bidirectional(GRU))", "time    about", "3 epochs × 3 batches × "]),
+        (["classify", "lines.txt"], ["word_encoder (WordEncoder)", "memory  "]),
+        (["text", "lines.txt"], ["lstm (LSTM)"]),
+    ],
+    ids=" ".join,
+)
+def test_dry_run_says_what_a_training_will_be_and_writes_nothing(words, shown, folder, capsys):
+    write(words[1])
+    before = sorted(os.listdir())
+    assert main(["train", *words, *SMALL, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert [part for part in shown if part not in out] == []
+    assert out.splitlines()[-1] == "Nothing was trained and nothing saved. Leave out --dry-run to train."
+    assert sorted(os.listdir()) == before
+    assert main(["train", *words, *SMALL, "--dry-run", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["seconds"] == pytest.approx(3 * figures["batches"] * figures["batch_seconds"])
+    assert main(["train", *words, *SMALL, "-q"]) == 0
+    model = load("model.elman").model_
+    assert figures["parameters"] == sum(array.size for array in model.named_weights().values())
+
+
+def test_a_rehearsal_leaves_the_task_as_it_is():
+    X, labels = series()
+    model = SequenceClassifier(hidden=8, epochs=500, verbose=0)
+    rehearsal = rehearse(model, X, labels)
+    assert not hasattr(model, "model_") and rehearsal.measured < 500 * rehearsal.batches
+    # Three layers over 8 steps and two rows per sequence: kilobytes, neither bytes nor megabytes.
+    assert 1e3 < rehearsal.batch_bytes < 1e6

@@ -307,6 +307,7 @@ FAULTS = {
     "words out of order": ("d.conllu", CONLLU.replace("\n\n", "\n"), "tag", {}, DataError, "d.conllu, line 8: words are not in order, expected word 4, got 1. Is the empty line between two sentences missing?"),
     "no number of a word": ("d.conllu", "x" + CONLLU.splitlines()[2][1:], "tag", {}, DataError, "d.conllu, line 1: the line begins with no number of a word, got 'x'."),
     "no tab": ("d.txt", "good\ta\nbad b\n", "classify", {}, DataError, "d.txt, line 2: the label is missing, got no tab. Write the text, a tab and the label."),
+    "no tag after the tab": ("d.txt", "The\tDET\ncat\t\n", "tag", {}, DataError, "d.txt, line 2: there is no label after the tab. Label the word."),
     "two tabs": ("d.txt", "good\tx\ta\n", "classify", {}, DataError, "d.txt, line 1: the line has 2 tabs, expected one, before the label. Turn those of the text into spaces."),
     "no archive": ("d.npz", b"PK\3\4nothing", "classify", {}, DataError, "d.npz: the archive cannot be read (File is not a zip file)."),
     # Names and what a format is for.

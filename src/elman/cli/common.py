@@ -24,6 +24,7 @@ from elman.errors import ElmanError, Interrupted, SaveError, UsageError, say
 
 __all__ = [
     "Column",
+    "DryRun",
     "Encoding",
     "Errors",
     "Json",
@@ -41,6 +42,7 @@ __all__ = [
     "load",
     "prepare_streams",
     "print_json",
+    "print_rehearsal",
     "reader_left",
     "report",
     "report_usage",
@@ -66,6 +68,9 @@ MemoryMap = Annotated[
         "--memory-map/--no-memory-map",
         help="Whether the encoded text lies in a temporary file, on disk; default: if it is large.",
     ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say how large the network is and how long it will take, and train nothing.")
 ]
 Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
 
@@ -184,6 +189,16 @@ def check_output(path: Path, *, sources: Iterable[str] = ()) -> None:
         if source != "-" and path.exists() and os.path.exists(source) and path.samefile(source):
             what = "text" if source.endswith(".txt") else "data"
             raise UsageError(say(f"--output {path}", f"the model would replace the {what} it is trained on"))
+
+
+def print_rehearsal(rehearsal: Any, *, as_json: bool) -> None:
+    """Print what a training will be: shapes, parameters, memory and time."""
+    if as_json:
+        print_json(rehearsal.to_dict())
+        return
+    rehearsal.model.summary()
+    print(rehearsal)
+    print("Nothing was trained and nothing saved. Leave out --dry-run to train.")
 
 
 def use_threads(count: int | None) -> None:

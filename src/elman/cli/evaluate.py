@@ -57,7 +57,7 @@ def evaluate(
 
     purpose = purpose_of(loaded, model)
     columns = columns_of(loaded, model, said_columns(id, time, label, features))
-    options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
+    options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=as_json, told=False, **options)
     loaded.verbose = 0 if as_json else "auto"
     figures = evaluate(loaded, read.X, read.y)

@@ -84,7 +84,7 @@ def predict(
     if proba and purpose == "regress":
         raise UsageError(say("--proba", "a number has no probabilities", cure="Leave it out"))
     columns = columns_of(task, model, said_columns(id, time, None, features))
-    options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
+    options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=quiet, told=False, needs_label=False, **options)
     words = purpose == "tag" and read.kind == "tokens"
     if chosen == "text" and not words:

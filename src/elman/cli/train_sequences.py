@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from elman.cli.common import (
+    DryRun,
     Encoding,
     Errors,
     Json,
@@ -20,6 +21,7 @@ from elman.cli.common import (
     check_output,
     guarded,
     print_json,
+    print_rehearsal,
     talk,
     use_threads,
 )
@@ -31,6 +33,7 @@ from elman.readers.dataset import Purpose
 from elman.readers.words import some
 from elman.tasks import SaveEachEpoch
 from elman.tasks.evaluation import evaluate, headline
+from elman.tasks.rehearsal import rehearse
 from elman.training.callbacks import Callback
 
 __all__ = ["apps", "constructor_options"]
@@ -76,6 +79,7 @@ def _command(purpose: Purpose) -> Any:
         suffix: Suffixes = None,
         encoding: Encoding = "utf-8",
         errors: Errors = "strict",
+        dry_run: DryRun = False,
         threads: Threads = None,
         as_json: Json = False,
         quiet: Quiet = False,
@@ -87,7 +91,7 @@ def _command(purpose: Purpose) -> Any:
                 say("--val-split", "it is out of range", expected="a share, 0 <= share < 1", got=val_split)
             )
         use_threads(threads)
-        options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
+        options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
         read = read_data(data, purpose, said_columns(id, time, label, features), quiet=quiet, **options)
         judged = None
         if test is not None:
@@ -105,6 +109,9 @@ def _command(purpose: Purpose) -> Any:
         if val_split:
             arguments["val_split"] = val_split
         model = PURPOSES[purpose](**arguments, verbose=0 if quiet else "auto")
+        if dry_run:
+            print_rehearsal(rehearse(model, read.X, read.y), as_json=as_json)
+            return
         _fit(model, read, output)
         figures: dict[str, Any] = {"model": str(output), **model.training_}
         if judged is not None:

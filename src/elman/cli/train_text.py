@@ -10,6 +10,7 @@ import typer
 
 from elman.cli.common import (
     Column,
+    DryRun,
     Encoding,
     Errors,
     Json,
@@ -20,12 +21,14 @@ from elman.cli.common import (
     check_output,
     guarded,
     print_json,
+    print_rehearsal,
     talk,
     use_threads,
 )
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError
 from elman.tasks import Corpus, LanguageModel, SaveEachEpoch, find_files
+from elman.tasks.rehearsal import rehearse
 from elman.tasks.sources import suffixes_of
 
 __all__ = ["apps", "text"]
@@ -49,6 +52,7 @@ def text(
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     memory_map: MemoryMap = None,
+    dry_run: DryRun = False,
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -74,6 +78,9 @@ def text(
     if corpus.left and not quiet:
         talk(corpus.account())
     model = LanguageModel(**arguments, verbose=verbose)
+    if dry_run:
+        print_rehearsal(rehearse(model, corpus), as_json=as_json)
+        return
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
     try:

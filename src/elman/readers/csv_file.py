@@ -52,8 +52,8 @@ def read_csv(path: str, text: str, *, verbose: Verbose = 0) -> Table:
         if len(row) != len(rows[0]):
             where, named = f"{path}, line {line:,}", _SEPARATORS[separator]
             expected = f"{len(rows[0])} as in the first row, separated by {named}"
-            cure = 'Put texts that hold the separator into quotes: "like, this"' if len(row) > len(rows[0]) else None
-            raise DataError(say(where, f"the row has {len(row)} cells", expected=expected, cure=cure))
+            quote = 'Put texts that hold the separator into quotes: "like, this"' if len(row) > len(rows[0]) else None
+            raise DataError(say(where, f"the row has {len(row)} cells", expected=expected, cure=quote))
     notes = () if separator == "," else (f"separated by {_SEPARATORS[separator]}",)
     names = [name.strip() for name in rows[0]]
     if all(is_number(name) for name in names if name) and any(names):

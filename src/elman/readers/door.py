@@ -126,6 +126,6 @@ def _format(name: str, said: str | None) -> str:
             return kind
     if not os.path.exists(name):
         raise UsageError(say(name, "no such file or directory", expected="a file, or a folder of texts"))
-    ends = [end for ends in FORMATS.values() for end in ends]
+    all_ends = [end for ends in FORMATS.values() for end in ends]
     cure = f"Say what it is: --format {', '.join(list(FORMATS)[:-2])} or {list(FORMATS)[-2]}"
-    raise UsageError(say(name, "its name does not say what it is", expected=f"one of {', '.join(ends)}", cure=cure))
+    raise UsageError(say(name, "its name does not say what it is", expected=f"one of {', '.join(all_ends)}", cure=cure))

@@ -58,7 +58,7 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
         first = len({part[0] for part in parts}) < len({part[1] for part in parts})
         texts, answers = [part[first] for part in parts], [part[not first] for part in parts]
         place = lambda row: f"{path}, line {numbers[row]:,}"  # noqa: E731 - said in one line
-        read = as_numbers if purpose == "regress" else as_labels
+        read: Any = as_numbers if purpose == "regress" else as_labels
         y = read(answers, what="the label", place=place)
         form = "a label, a tab and a text in each line" if first else "a text, a tab and a label in each line"
         for row, text in enumerate(texts):
@@ -80,9 +80,11 @@ def _tagged(path: str, lines: list[str], labelled: bool) -> Dataset:
         if line.strip():
             word, label = line.split("\t")
             words.append(word)
-            labels.append(
-                as_labels([label], what="the line", place=lambda _, number=number: f"{path}, line {number:,}")[0]
-            )
+            labels.append(label.strip())
+            if not labels[-1]:
+                raise DataError(
+                    say(f"{path}, line {number:,}", "there is no label after the tab", cure="Label the word")
+                )
         elif words:
             X.append(words)
             y.append(np.array(labels, str))

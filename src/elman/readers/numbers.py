@@ -96,7 +96,7 @@ def as_times(cells: Sequence[Any], *, what: str, place: Place) -> list[Any]:
     if all(not isinstance(cell, str) for cell in cells):
         return list(cells)
     if is_number(cells[0]):
-        return as_numbers(cells, what=what, place=place).tolist()
+        return list(as_numbers(cells, what=what, place=place).tolist())
     times = []
     for row, cell in enumerate(cells):
         try:
