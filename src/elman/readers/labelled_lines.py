@@ -57,7 +57,10 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
         # SMS Spam and others put the label first. Labels come again and again, texts do not.
         first = len({part[0] for part in parts}) < len({part[1] for part in parts})
         texts, answers = [part[first] for part in parts], [part[not first] for part in parts]
-        place = lambda row: f"{path}, line {numbers[row]:,}"  # noqa: E731 - said in one line
+
+        def place(row: int) -> str:
+            return f"{path}, line {numbers[row]:,}"
+
         read: Any = as_numbers if purpose == "regress" else as_labels
         y = read(answers, what="the label", place=place)
         form = "a label, a tab and a text in each line" if first else "a text, a tab and a label in each line"
