@@ -37,7 +37,7 @@ from elman.training.optimizers import AdamW
 from elman.training.schedules import OneCycle
 from elman.training.seeds import spawn
 
-__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets"]
+__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets", "auto_batch"]
 
 Array = NDArray[Any]
 
@@ -267,7 +267,7 @@ class SequenceEstimator(Task):
             x,
             target,
             weights,
-            batch_size=(params.batch or _auto_batch(len(rows))) if shuffle is not None else at_once(x),
+            batch_size=(params.batch or auto_batch(len(rows))) if shuffle is not None else at_once(x),
             per_step=self.per_step,
             shuffle=shuffle,
             bucket_by_length=self.per_step and shuffle is not None,
@@ -414,8 +414,12 @@ def batches_of(batches: Any) -> SequenceBatches:
     return batches.batches if isinstance(batches, WordBatches) else batches
 
 
-def _auto_batch(n_sequences: int) -> int:
-    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor."""
+def auto_batch(n_sequences: int) -> int:
+    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor.
+
+    Args:
+        n_sequences: that are trained on.
+    """
     return min(max(n_sequences // 10, 8), 32)
 
 

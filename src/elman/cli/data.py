@@ -1,0 +1,125 @@
+"""What commands that read sequences share: the options that say what a file holds, and how it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from elman.cli.common import talk
+from elman.errors import ModelFileError, UsageError, say
+from elman.files.plain import refusal
+from elman.readers import FORMATS, Columns, Dataset, read
+from elman.readers.dataset import Purpose
+from elman.readers.words import some
+from elman.tasks import SequenceClassifier, SequenceRegressor, SequenceTagger
+
+__all__ = [
+    "PURPOSES",
+    "DataFile",
+    "Features",
+    "Format",
+    "Id",
+    "Label",
+    "Time",
+    "columns_of",
+    "purpose_of",
+    "read_data",
+    "said_columns",
+]
+
+PURPOSES: dict[Purpose, Any] = {"classify": SequenceClassifier, "regress": SequenceRegressor, "tag": SequenceTagger}
+
+_PANEL = "What the file holds"
+
+DataFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help=f"A file ({', '.join(end for ends in FORMATS.values() for end in ends)}), or a folder of texts.",
+    ),
+]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL),
+]
+Time = Annotated[
+    str | None, typer.Option("--time", help="The column that says when; it must rise.", rich_help_panel=_PANEL)
+]
+Label = Annotated[
+    str | None, typer.Option("--label", help="The column, key or array of the answers.", rich_help_panel=_PANEL)
+]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features", help="A column to learn from; default: all others. Once for each.", rich_help_panel=_PANEL
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help=f"One of {', '.join(FORMATS)}; default: by its name.", rich_help_panel=_PANEL),
+]
+
+
+def said_columns(id: str | None, time: str | None, label: str | None, features: list[str] | None) -> Columns:
+    """Put together what the options say of the columns."""
+    return Columns(id, time, label, tuple(features) if features else None)
+
+
+def read_data(
+    path: str,
+    purpose: Purpose,
+    columns: Columns,
+    *,
+    quiet: bool,
+    told: bool = True,
+    **options: Any,
+) -> Dataset:
+    """Read a file and say what it was taken for.
+
+    Args:
+        path: of the file.
+        purpose: what for.
+        columns: what is known of them.
+        quiet: print nothing.
+        told: whether all is to be said, or only how many sequences there are.
+        **options: of `elman.readers.read`.
+    """
+    data = read(path, purpose, columns=columns, verbose=0 if quiet else "auto", **options)
+    if not quiet:
+        talk(data.account() if told else f"{data.path}: {data.form}, {some(len(data), 'sequence')}")
+    return data
+
+
+def purpose_of(model: Any, path: Any) -> Purpose:
+    """Say what a model of sequences is for.
+
+    Raises:
+        UsageError: if it is of another kind.
+    """
+    for purpose, kind in PURPOSES.items():
+        if isinstance(model, kind):
+            return purpose
+    wrong, expected = "this model answers nothing about sequences", "one of elman train classify, regress or tag"
+    cure = f"See what it is with: elman info {path}"
+    raise UsageError(say(str(path), wrong, expected=expected, got=type(model).__name__, cure=cure))
+
+
+def columns_of(model: Any, path: Any, said: Columns) -> Columns:
+    """Say what the columns of a table are: as the options have it, else as in the training.
+
+    Args:
+        model: that was loaded.
+        path: of its file.
+        said: what the options say.
+
+    Raises:
+        ModelFileError: if the file says something else about columns than columns.
+    """
+    try:
+        known = msgspec.convert(model.training_.get("columns", {}), Columns)
+    except msgspec.ValidationError as error:
+        raise ModelFileError(say(str(path), f"its columns are not understood: {refusal(error).sentence}")) from None
+    changes = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
+    return msgspec.structs.replace(known, **changes)
