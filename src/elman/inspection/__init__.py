@@ -16,9 +16,13 @@ Example:
 
 from elman.inspection.attribution import Attribution, attribute
 from elman.inspection.check import GradientCheck, ParameterCheck, check_gradients
+from elman.inspection.course import TrainingCourse, training_course
+from elman.inspection.curves import training_curve
 from elman.inspection.dynamical import Dynamics, FixedPoint, Motion, dynamics
 from elman.inspection.gradients import GradientByLag, LagCurve, gradient_by_lag
-from elman.inspection.plots import training_curve
+from elman.inspection.origins import Origins, origins
+from elman.inspection.report import Report, inspect
+from elman.inspection.sections import Section
 from elman.inspection.states import GatesAndStates, Saturation, Unit, gates_and_states, text_labels
 from elman.inspection.terms import Contributions, contributions
 from elman.inspection.truncation import TruncationBias, truncation_bias
@@ -33,8 +37,12 @@ __all__ = [
     "GradientCheck",
     "LagCurve",
     "Motion",
+    "Origins",
     "ParameterCheck",
+    "Report",
     "Saturation",
+    "Section",
+    "TrainingCourse",
     "TruncationBias",
     "Unit",
     "attribute",
@@ -43,7 +51,10 @@ __all__ = [
     "dynamics",
     "gates_and_states",
     "gradient_by_lag",
+    "inspect",
+    "origins",
     "text_labels",
+    "training_course",
     "training_curve",
     "truncation_bias",
 ]

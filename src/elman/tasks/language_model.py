@@ -17,9 +17,11 @@ from elman.layers import Dense, Embedding
 from elman.model import Sequential
 from elman.model.budget import Budget
 from elman.model.memory import check_memory
+from elman.ragged import Ragged
 from elman.tasks.base import Task, TaskParams
 from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.figures import Figures
+from elman.tasks.network import NetworkData
 from elman.tasks.recurrent_stack import recurrent_stack
 from elman.tasks.sampling import Sampler, is_integer
 from elman.tasks.text_stream import TextStream
@@ -100,6 +102,7 @@ class LanguageModel(Task):
     task: ClassVar[str] = "language_model"
     Params = LanguageModelParams
     _figures = ("perplexity",)
+    makes_data = True
 
     vocabulary_: Vocabulary
 
@@ -233,6 +236,41 @@ class LanguageModel(Task):
         if len(corpus.ids) < 2:
             raise DataError(say(where, f"the text has {len(corpus.ids)} characters", expected="at least 2"))
         return corpus, StreamBatches(corpus.ids, n_streams=1, steps=_SCORE_STEPS)
+
+    def to_network(self, X: Texts | Corpus | None = None, y: None = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and a text as it takes it: one stream, every character the target of the one before.
+
+        Args:
+            X: as for `score`; None lets the model write a text itself, 2,000 characters or `steps`, with the seed 0.
+            y: ignored.
+            steps: take only so many characters, from the beginning.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: if the text has fewer than two characters.
+
+        Example:
+            >>> model = LanguageModel(layers=1, hidden=8, epochs=1, verbose=0, random_state=0).fit("to be " * 99)
+            >>> found = model.to_network("to be", steps=3)
+            >>> found.x, found.steps, found.outputs[:3]
+            (Ragged(1 sequences, 3 steps, token ids), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
+        """
+        self._check_fitted("to_network")
+        if X is None:
+            X = "".join(self.sample(1 + min(steps or 2000, 2000), random_state=0))
+            whole, of = len(X) - 1, "text that the model wrote itself"
+            ids = self.vocabulary_.encode(X)
+        else:
+            ids = self._one_stream(X, "to_network")[0].ids
+            whole, of = len(ids) - 1, "the text"
+        count = min(steps or whole, whole)
+        part = np.asarray(ids[: count + 1], np.int64)
+        first = f"the first {count:,} of {whole:,} characters of {of}"
+        sample = f"{whole:,} characters of {of}" if count == whole else first
+        length = np.array([count])
+        x, y_rows = (Ragged.trusted(np.ascontiguousarray(rows), length) for rows in (part[:-1], part[1:]))
+        outputs = ["<unk>", *self.vocabulary_.symbols]
+        return NetworkData(self.model_, x, y_rows, list(self.vocabulary_.decode(part[:-1])), outputs, sample)
 
     def _measuring(self, data: Any) -> StreamBatches | None:
         return None if data is None else self._one_stream(data, "quantize")[1]

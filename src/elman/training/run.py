@@ -19,6 +19,7 @@ from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State
 from elman.training.signals import Signals
+from elman.training.step_figures import StepFigures
 
 __all__ = ["MAX_ROLLBACKS", "Breaks", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
 
@@ -99,6 +100,7 @@ class Run:
         self.has_stepped = False
         self.finite_epochs, self.warned = 0, False
         self.finite = engine.parameters.flat.copy()
+        self.figures = StepFigures(history, engine.parameters, optimizer, len(batches))
 
     def train(self, epoch: int, signals: Signals, validate: Validate | None) -> dict[str, float]:
         """Give the figures of an epoch that ends with finite parameters, however often it has to be begun.
@@ -151,6 +153,7 @@ class Run:
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        figures, n_taken = self.figures, self.history.n_batches
         began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
@@ -182,7 +185,11 @@ class Run:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
             if finite:
-                step(parameters)
+                if n_taken < figures.due:
+                    step(parameters)
+                else:
+                    figures.step(step, norm)
+                n_taken += 1
                 self.has_stepped = True
                 loss_sum += loss * weight
                 weight_sum += weight
