@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from elman.errors import UsageError, say
 from elman.files import write_atomic
+from elman.inspection.gradients import NEEDS
 from elman.inspection.plain import plain
 from elman.inspection.sections import SECTIONS, Section, look
 from elman.inspection.subject import Subject, subject_of
@@ -133,6 +134,7 @@ def inspect(
     y: Any = None,
     *,
     steps: int = 4000,
+    needs: int = NEEDS,
     name: str | None = None,
     lengths: ArrayLike | None = None,
     pad_value: float | None = None,
@@ -152,6 +154,7 @@ def inspect(
             others only the training is shown.
         y: targets, for the three questions about gradients; a `LanguageModel` needs none.
         steps: about so many steps of the data are looked at.
+        needs: lags that the task needs: gradients that are gone before are called vanishing.
         name: of the model, for the title; the name of its class if None.
         lengths: of a Sequential's x, as in `fit`.
         pad_value: likewise.
@@ -179,11 +182,12 @@ def inspect(
         'The model file keeps no history: the model was not trained by fit.'
     """
     check_count("steps", steps)
+    check_count("needs", needs)
     progress.check_verbose(verbose, "inspect")
     options = {"lengths": lengths, "pad_value": pad_value}
     given = {key: value for key, value in options.items() if value is not None}
     subject = subject_of(model, x, y, steps=steps, where="inspect", **given)
     what = name or type(model).__name__
     asked = progress.watch(SECTIONS, total=len(SECTIONS), what=f"looking into {what}", verbose=verbose)
-    sections = {key: look(key, subject) for key in asked}
+    sections = {key: look(key, subject, needs=needs) for key in asked}
     return Report(what, sections, subject.sample, subject.remark, subject)

@@ -94,9 +94,9 @@ class Section:
         return found | {"title": self.title, "verdict": self.verdict, "sample": self.sample, "absent": self.absent}
 
 
-def _gradient(subject: Subject) -> dict[str, Any]:
+def _gradient(subject: Subject, *, needs: int) -> dict[str, Any]:
     lags, positions = _effort(subject)
-    found = gradient_by_lag(subject.model, subject.x, subject.y, lags=lags, positions=positions)
+    found = gradient_by_lag(subject.model, subject.x, subject.y, lags=lags, positions=positions, needs=needs)
     measured = max(curve.lags for curve in found.curves.values())
     return {
         "finding": found,
@@ -196,7 +196,7 @@ _NO_LOSS = "The model is not compiled, and gradients are those of a loss: call m
 _NO_RECURRENCE = "The model has no recurrent layer."
 
 #: Name -> title, what it needs, and the function that looks.
-SECTIONS: dict[str, tuple[str, str, Callable[[Subject], dict[str, Any]]]] = {
+SECTIONS: dict[str, tuple[str, str, Callable[..., dict[str, Any]]]] = {
     "gradient_by_lag": ("Gradient by lag", "targets", _gradient),
     "contributions": ("What each step contributes to the weight gradient", "targets", _terms),
     "truncation_bias": ("Truncation bias", "targets", _truncation),
@@ -207,21 +207,23 @@ SECTIONS: dict[str, tuple[str, str, Callable[[Subject], dict[str, Any]]]] = {
 }
 
 
-def look(name: str, subject: Subject) -> Section:
+def look(name: str, subject: Subject, *, needs: int) -> Section:
     """Ask one question.
 
     Args:
         name: a key of SECTIONS.
         subject: of whom it is asked.
+        needs: lags that the task needs.
     """
-    title, needs, ask = SECTIONS[name]
-    if needs != "nothing":
+    title, takes, ask = SECTIONS[name]
+    if takes != "nothing":
         absent = _NO_DATA if subject.x is None else "" if subject.weights_of_recurrences else _NO_RECURRENCE
-        if needs == "targets" and not absent and subject.y is None:
+        if takes == "targets" and not absent and subject.y is None:
             absent = _NO_LOSS if subject.model.loss is None else _NO_TARGETS
         if absent:
             return Section(name, title, absent=absent)
-    return Section(name, title, **ask(subject))
+    options = {"needs": needs} if ask is _gradient else {}
+    return Section(name, title, **ask(subject, **options))
 
 
 def _effort(subject: Subject, *, lags: int = _LAGS) -> tuple[int, int]:
