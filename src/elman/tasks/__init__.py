@@ -19,6 +19,7 @@ from elman.tasks.corpus import Corpus
 from elman.tasks.describe import describe
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
+from elman.tasks.network import NetworkData
 from elman.tasks.regressor import SequenceRegressor
 from elman.tasks.saving import SaveEachEpoch
 from elman.tasks.tables import read_sequences
@@ -32,6 +33,7 @@ __all__ = [
     "BinaryAdder",
     "Corpus",
     "LanguageModel",
+    "NetworkData",
     "SaveEachEpoch",
     "SequenceClassifier",
     "SequenceRegressor",
