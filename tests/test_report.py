@@ -344,13 +344,13 @@ def test_the_course_is_told_in_a_sentence():
     falling = np.linspace(2, 1, 80)
     told = course(falling, loss=[1.5, 1.2], val_loss=[1.4, 1.6]).verdict
     assert told == (
-        "In 2 epochs, 80 batches the loss fell from 1.94 to 1.06 and was still falling; in validation epoch 1 was the "
+        "In 2 epochs (80 batches) the loss fell from 1.94 to 1.06 and was still falling; in validation epoch 1 was the "
         "best, since then it overfits: 14 % worse."
     )
     flat = course(np.r_[falling, np.full(400, 1.0)], loss=[1.0], val_loss=[1.0])
     assert "still falling" not in flat.verdict and "the last epoch was the best" in flat.verdict
-    assert course([1.0, np.nan]).verdict == "In 0 epochs, 2 batches the loss was 1."
-    assert course([np.nan]).verdict == "In 0 epochs, 1 batches no loss was finite."
+    assert course([1.0, np.nan]).verdict == "In 0 epochs (2 batches) the loss was 1."
+    assert course([np.nan]).verdict == "In 0 epochs (1 batches) no loss was finite."
     restless = course(falling, loss=[1.0])
     for step in range(8):
         restless.history.add_step(step, gradient_norm=1.0, learning_rate=0.1, update_ratio=0.05)

@@ -57,7 +57,7 @@ class TrainingCourse:
     def verdict(self) -> str:
         """What it means, in one sentence."""
         n_epochs = max((len(column) for column in self.epochs.values()), default=0)
-        length = f"{n_epochs} epoch{'s' * (n_epochs != 1)}, {self.history.n_batches:,} batches"
+        length = f"{n_epochs} epoch{'s' * (n_epochs != 1)} ({self.history.n_batches:,} batches)"
         parts = [f"In {length} {self._fall()}"]
         if (watched := self._validation()) is not None:
             parts.append(watched)
@@ -132,6 +132,6 @@ def training_course(history: History) -> TrainingCourse:
         ...     history.record_batch(loss)
         ...     history.add_epoch({"loss": loss})
         >>> training_course(history).verdict
-        'In 3 epochs, 3 batches the loss fell from 1 to 0.25 and was still falling.'
+        'In 3 epochs (3 batches) the loss fell from 1 to 0.25 and was still falling.'
     """
     return TrainingCourse(history)

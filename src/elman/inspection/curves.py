@@ -164,6 +164,8 @@ def _draw_steps(axes: Axes, run: _Run, name: str) -> None:
     axes.set_ylabel(_OF_STEPS[name])
     if _spans_decades([values]):
         axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
     tidy(axes)
 
 

@@ -99,7 +99,7 @@ class GatesAndStates:
         words = ""
         if gates:
             name, gate, most = max(gates, key=lambda item: item[2].low + item[2].high)
-            words = f"Gate {gate} of {name} is at one of its ends {most.low + most.high:.0%} of the time"
+            words = f"Gate {gate} of {name} is at one of its ends {100 * (most.low + most.high):.0f} % of the time"
         known = [(label, units[0]) for label, units in self.tracked.items() if units]
         if not known:
             return f"{words or 'There is no gate and no label'}."
