@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,7 +109,7 @@ def _read_arrays(path: str) -> tuple[Any, Any]:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise MissingFileError(say(path, "there is no such file")) from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:  # an array alone, or no array
         cure = "Write it with numpy.savez(path, x=..., y=...); lists of objects cannot be read"
         raise DataError(say(path, f"it is no archive of arrays ({error})", cure=cure)) from None
     if "x" not in arrays:
