@@ -122,10 +122,10 @@ def _speed(text: str, settings: dict[str, Any]) -> float:
 
 def _draw(model: LanguageModel, path: Path) -> str:
     """Draw the training curve if matplotlib is there; return how to name it in a list of files."""
-    from elman.inspection import plots
+    from elman.inspection import training_curve
 
     try:
-        plots.training_curve(model.history_, path)
+        training_curve(model.history_, path)
     except UsageError as error:
         talk(f"note: no picture of the training: {error}")
         return ""

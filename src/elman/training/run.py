@@ -19,6 +19,7 @@ from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State, Watch
 from elman.training.signals import Signals
+from elman.training.step_figures import StepFigures
 
 __all__ = ["MAX_ROLLBACKS", "Breaks", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
 
@@ -104,6 +105,7 @@ class Run:
         self.has_stepped = False
         self.finite_epochs, self.warned = 0, False
         self.finite = engine.parameters.flat.copy()
+        self.figures = StepFigures(history, engine.parameters, optimizer, len(batches))
 
     def train(self, epoch: int, signals: Signals, validate: Validate | None) -> dict[str, float]:
         """Give the figures of an epoch that ends with finite parameters, however often it has to be begun.
@@ -159,6 +161,7 @@ class Run:
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        figures, n_taken = self.figures, self.history.n_batches
         began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
@@ -194,7 +197,11 @@ class Run:
             if finite:
                 if self.gradient_noise and rng is not None:
                     add_gradient_noise(parameters, rng, variance=self.gradient_noise, step=self.optimizer.steps)
-                step(parameters)
+                if n_taken < figures.due:
+                    step(parameters)
+                else:
+                    figures.step(step, norm)
+                n_taken += 1
                 self.has_stepped = True
                 loss_sum += loss * weight
                 weight_sum += weight
