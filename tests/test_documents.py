@@ -49,8 +49,8 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
-    if name == "elman.tasks.tables":
-        pytest.importorskip("pyarrow")
+    if needed := {"elman.tasks.tables": "pyarrow", "elman.tasks.token_vocabulary": "tokenizers"}.get(name):
+        pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

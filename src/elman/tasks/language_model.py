@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
@@ -97,6 +96,7 @@ class LanguageModel(TextAnswers):
     makes_data = True
 
     settings_: dict[str, Any]
+    units: Any  # a str for the command, though a vocabulary will do
 
     def __init__(
         self,
@@ -250,7 +250,7 @@ class LanguageModel(TextAnswers):
             raise UsageError(say("LanguageModel", "preset is not accepted", expected=expected, got=repr(self.preset)))
         given = {name: getattr(self, name) for name in self.Params.__struct_fields__}
         units = self.units if vocabulary is None else vocabulary
-        given["units"] = units.kind if isinstance(units, Units) else os.fspath(units)
+        given["units"] = units.kind if isinstance(units, Units) else str(units)
         # What is given must be numbers before anything is computed from it.
         checked = self._checked(given | {name: value for name, value in _ANY.items() if given[name] is None})
         left = {name: None if given[name] is None else getattr(checked, name) for name in FILLED}
@@ -331,7 +331,7 @@ class LanguageModel(TextAnswers):
             model.vocabulary_ = stored_units(header.meta.vocabulary, header.read_tokenizer())
         except ModelFileError as error:
             raise files.not_accepted(header, "vocabulary", str(error)) from None
-        model.settings_ = dict(header.meta.config)
+        model.settings_ = msgspec.structs.asdict(model._checked_params())
         if model.units not in UNITS:
             model.units = model.vocabulary_
         return model

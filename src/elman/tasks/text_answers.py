@@ -35,6 +35,7 @@ class TextAnswers(Task):
     """The part of a language model that is asked; see `LanguageModel`."""
 
     vocabulary_: Units
+    verbose: str | int
 
     def score(self, text: Texts | Corpus, y: None = None, *, per_token: bool = False) -> dict[str, Any]:
         """Measure how well a text is predicted, as one stream from the zero state.
@@ -92,7 +93,7 @@ class TextAnswers(Task):
 
     def _one_stream(self, text: Texts | Corpus, where: str) -> tuple[Corpus, StreamBatches]:
         """Return a text, and its units as one stream."""
-        corpus = as_corpus(text, where=where, vocabulary=self.vocabulary_, verbose=self.verbose)  # type: ignore[attr-defined]
+        corpus = as_corpus(text, where=where, vocabulary=self.vocabulary_, verbose=self.verbose)
         units = self.vocabulary_
         if len(corpus.ids) < 2:
             raise DataError(say(where, f"the text has {len(corpus.ids)} {units.kind}", expected="at least 2"))

@@ -128,15 +128,17 @@ class Units(ABC):
         Raises:
             DataError: as `require` does.
         """
-        if self.spaced and text[-1:] == " " and not text[-2:-1].isspace():
+        spaced = self.spaced and text[-1:] == " " and not text[-2:-1].isspace()
+        if spaced and self.opens_with_space.any():
             return self.require(text[:-1], where=where), self.opens_with_space
         return self.require(text, where=where), None
 
     @cached_property
     def opens_with_space(self) -> NDArray[np.bool_]:
         """Which ids (V,) stand for text that begins with a space."""
-        found = [self.piece(token).startswith(" ") for token in range(self.size)]
-        return np.array([False, *found[1:]])
+        found = np.array([self.piece(token).startswith(" ") for token in range(self.size)])
+        found[self.unwritable] = False
+        return found
 
     @property
     def opening(self) -> Ids:
