@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["memory"]
 
 # What --quick tries, in seconds; in full it is what `compare_memory` does by itself.
-_QUICK: dict[str, Any] = {"lags": (5, 10, 20), "units": 24, "updates": 200}
+_QUICK: dict[str, Any] = {"lags": (5, 10, 25, 50), "units": 32, "updates": 400}
 
 
 def memory(

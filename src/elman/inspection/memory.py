@@ -188,7 +188,7 @@ def compare_memory(
     Example:
         >>> found = compare_memory("copy", cells=["gru"], lags=[4, 6], units=8, updates=8, verbose=0)
         >>> found.remembered["gru"].shape, found.curves["gru"].lags
-        ((2,), 8)
+        ((2,), 6)
     """
     where = "compare_memory"
     if problem not in _PROBLEMS:
