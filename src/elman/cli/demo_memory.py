@@ -30,7 +30,7 @@ def memory(
 ) -> None:
     """See who remembers how far: RNN, GRU and LSTM on two problems that ask for nothing but memory.
 
-    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes two minutes.
+    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes half a minute.
     """
     from elman.inspection import compare_memory
 
