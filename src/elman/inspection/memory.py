@@ -63,7 +63,7 @@ class _Problem(NamedTuple):
     draw: Callable[[int, int, np.random.Generator], tuple[Any, Any, dict[str, Any]]]
 
 
-# Of copy memory: how many symbols there are, and how many have to be kept. One alone is kept by any net.
+# Of copy memory: how many symbols there are, and how many have to be kept. One alone is kept by an RNN, too.
 _SYMBOLS, _LENGTH = 8, 3
 
 
