@@ -13,7 +13,8 @@ import pytest
 
 from elman import Sequential, layers
 from elman.engines.native import Engine
-from elman.engines.segments import Plan, Segmented, borders_of, count_over_time, steps_ahead
+from elman.engines.plans import Plan, borders_of, count_over_time, steps_ahead
+from elman.engines.segments import Segmented
 from elman.errors import Interrupted, ResourceError, UsageError
 from elman.layers import GRU, LSTM, RNN, Dense, Dropout, Embedding, LayerNorm, Pooling, RepeatVector, Residual
 from elman.model.budget import Budget, read_bytes

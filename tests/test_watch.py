@@ -12,6 +12,7 @@ import pytest
 import elman
 from elman import LanguageModel, SequenceClassifier, SequenceTagger, Sequential, layers
 from elman.callbacks import CSVLogger, LambdaCallback
+from elman.cli.main import main
 from elman.engines.native import Engine
 from elman.errors import UsageError
 from elman.inspection import gradient_by_lag
@@ -180,6 +181,20 @@ def test_exploding_is_said(clip: float | None, cure: str) -> None:
     assert cure in message
 
 
+def test_what_adds_up_is_no_explosion() -> None:
+    """With the mean over all steps as its answer, a net that forgets nothing hears of every step again at each lag."""
+    x, y = data(12, 100)
+    stack = [layers.RNN(6, activation="identity", return_sequences=True), layers.Pooling("mean"), layers.Dense(1)]
+    model = Sequential(stack)
+    model.compile({"type": "sgd", "learning_rate": 1e-9}, "mse")
+    model.build(3, rng=0)
+    model.set_weights(model.named_weights() | {"rnn.weight_hh": np.eye(6)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = model.fit(0.1 * x, y[:, -1], verbose=0, rng=0, watch="gradients").history
+    np.testing.assert_allclose(history["gradient/rnn/lag_64"], 65, rtol=1e-6)
+
+
 def test_one_layer_with_memory_is_enough() -> None:
     x, y = data(12, 60)
     model = Sequential([layers.RNN(6, name="short", return_sequences=True), layers.LSTM(6), layers.Dense(1)])
@@ -287,6 +302,16 @@ def test_tensorboard_gets_the_figures(tmp_path: Any) -> None:
     written = b"".join(file.read_bytes() for file in (tmp_path / "train").iterdir())
     for tag in (b"gradient/memory", b"gradient/memory/lag_8", b"batch_gradient/memory/lag_8"):
         assert tag in written
+
+
+def test_the_command_shows_them(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "book.txt").write_text("to be or not to be, that is the question: " * 30)
+    small = ["--layers", "1", "--hidden", "8", "--batch", "4", "--steps", "20", "--epochs", "1"]
+    words = ["train", "text", str(tmp_path / "book.txt"), *small, "-o", str(tmp_path / "m.elman")]
+    assert main([*words, "--watch"]) == 0
+    assert "\n  lstm  gradient " in capsys.readouterr().err
+    assert main(words) == 0
+    assert "gradient" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_watched_is_refused() -> None:

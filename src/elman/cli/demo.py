@@ -61,8 +61,8 @@ def demo(
     print(f'  elman sample {model_file} --prime "{_PRIME}" --temperature 0.5')
     print(f"  elman info {model_file}")
     print(f"  elman add 1234567890123 9876543210987 -m {adder_file}")
-    print("  elman train text YOUR-TEXT.txt -o model.elman")
     print("  elman demo memory")
+    print("  elman train text YOUR-TEXT.txt -o model.elman")
 
 
 def _train(path: Path, *, seconds: float, seed: int, saved: list[Path]) -> LanguageModel:

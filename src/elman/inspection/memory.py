@@ -34,7 +34,7 @@ _BATCH, _TEST, _LOOKED = 32, 400, 32
 # A lag is learned in so many parts; after each it is asked whether that was enough.
 _PARTS = 8
 # Who remembers so much of a lag has learned it; who remembers no more than so little is lost, and longer ones for it.
-_LEARNED, _LOST = 0.98, 0.1
+_LEARNED, _LOST = 0.98, 0.25
 # What is remembered counts as remembered from here on.
 _REMEMBERED = 0.9
 
@@ -63,7 +63,8 @@ class _Problem(NamedTuple):
     draw: Callable[[int, int, np.random.Generator], tuple[Any, Any, dict[str, Any]]]
 
 
-_SYMBOLS = 8
+# Of copy memory: how many symbols there are, and how many have to be kept. One alone is kept by an RNN, too.
+_SYMBOLS, _LENGTH = 8, 3
 
 
 def _draw_adding(n: int, lag: int, rng: np.random.Generator) -> tuple[Any, Any, dict[str, Any]]:
@@ -72,7 +73,7 @@ def _draw_adding(n: int, lag: int, rng: np.random.Generator) -> tuple[Any, Any, 
 
 
 def _draw_copy(n: int, lag: int, rng: np.random.Generator) -> tuple[Any, Any, dict[str, Any]]:
-    x, y, weight = copy_memory(n, lag=lag, symbols=_SYMBOLS, rng=rng)
+    x, y, weight = copy_memory(n, lag=lag, symbols=_SYMBOLS, length=_LENGTH, rng=rng)
     return x, y, {"sample_weight": weight}
 
 
@@ -158,23 +159,23 @@ def compare_memory(
     problem: str = "adding",
     *,
     cells: Sequence[str] = ("rnn", "gru", "lstm"),
-    lags: Sequence[int] = (10, 20, 40, 80, 160),
-    units: int = 32,
-    updates: int = 400,
-    learning_rate: float = 5e-3,
+    lags: Sequence[int] = (5, 10, 25, 50, 100, 200),
+    units: int = 48,
+    updates: int = 800,
+    learning_rate: float = 1e-2,
     random_state: int | None = 0,
     verbose: progress.Verbose = "auto",
 ) -> MemoryComparison:
     """Train cells on a problem of memory with growing lags, and measure how far each remembers.
 
     Every cell begins at the shortest lag and goes on to the next with what it has learned; a lag ends when it is
-    learned, or after so many updates of 32 sequences. What is lost stays lost: once less than a tenth is remembered,
-    longer lags are only measured. All examples are drawn anew.
+    learned, or after so many updates of 32 sequences. What is lost stays lost: once less than a quarter is
+    remembered, longer lags are only measured. All examples are drawn anew.
 
     Args:
-        problem: "adding" (`elman.tasks.adding_problem`) or "copy" (`elman.tasks.copy_memory`, one of eight symbols).
+        problem: "adding" (`elman.tasks.adding_problem`) or "copy" (`elman.tasks.copy_memory`, three of eight symbols).
         cells: "rnn", "lstm", "gru".
-        lags: ascending; of the adding problem, the steps of a sequence.
+        lags: ascending, from 4 on; of the adding problem, the steps of a sequence.
         units: of each net's one layer.
         updates: greatest number of training steps for a lag.
         learning_rate: of Adam.
@@ -185,7 +186,7 @@ def compare_memory(
         UsageError: if there is no such problem or cell, or a number is out of range.
 
     Example:
-        >>> found = compare_memory("copy", cells=["gru"], lags=[3, 6], units=8, updates=8, verbose=0)
+        >>> found = compare_memory("copy", cells=["gru"], lags=[4, 6], units=8, updates=8, verbose=0)
         >>> found.remembered["gru"].shape, found.curves["gru"].lags
         ((2,), 6)
     """
@@ -198,8 +199,9 @@ def compare_memory(
             raise UsageError(say(where, "cell is not accepted", expected=f"one of {sorted(known)}", got=repr(cell)))
     for name, value in (("units", units), ("updates", updates), *(("lags", lag) for lag in lags)):
         check_count(name, value)
-    if not len(lags) or list(lags) != sorted(set(lags)) or lags[0] < 2:
-        raise UsageError(say(where, "lags do not ascend", expected="integers from 2 on, each once", got=list(lags)))
+    if not len(lags) or list(lags) != sorted(set(lags)) or lags[0] <= _LENGTH:
+        expected = f"integers from {_LENGTH + 1} on, each once"
+        raise UsageError(say(where, "lags do not ascend", expected=expected, got=list(lags)))
     progress.check_verbose(verbose, where)
     task = _PROBLEMS[problem]
     learners = {cell: _Learner(task, known[cell], units, learning_rate, random_state) for cell in cells}

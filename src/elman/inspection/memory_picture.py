@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["memory"]
 
+# The colours that these cells have in all pictures; own cells get what is left.
+_OF_CELL = {"rnn": COLOURS[1], "gru": COLOURS[2], "lstm": COLOURS[0]}
 _FLOOR = 1e-8  # gradients below are nothing to anybody
 
 
@@ -31,7 +34,9 @@ def memory(found: Sequence[MemoryComparison], path: Path, *, title: str | None) 
     figure, grid = canvas("plot", len(found), 2, size=(10.0, 0.6 + 3.0 * len(found)))
     for row, comparison in zip(grid, found, strict=True):
         left, right = row
-        for (cell, shares), colour, marker in zip(comparison.remembered.items(), COLOURS, "sDovP^", strict=False):
+        others = iter(COLOURS[3:] * len(comparison.remembered))
+        for (cell, shares), marker in zip(comparison.remembered.items(), itertools.cycle("sDovP^")):
+            colour = _OF_CELL.get(cell) or next(others)
             left.plot(comparison.lags, shares, color=colour, marker=marker, markersize=5, linewidth=1.8, label=cell)
             median = comparison.curves[cell].quantile(0.5)
             shown = np.where(median > _FLOOR, median, np.nan)

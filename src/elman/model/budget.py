@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.engines.segments import FORWARD_SHARE, Plan, count_over_time, steps_ahead
+from elman.engines.plans import FORWARD_SHARE, Plan, count_over_time, steps_ahead
 from elman.errors import ResourceError, UsageError, say
 from elman.layers import check_carry, check_stack
 from elman.model.foundation import Foundation

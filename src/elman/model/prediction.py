@@ -7,7 +7,8 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.engines.segments import Between, Plan, Segmented, count_over_time
+from elman.engines.plans import Plan, count_over_time
+from elman.engines.segments import Between, Segmented
 from elman.errors import UsageError, say
 from elman.layers import Wrapper, check_carry
 from elman.model.data import STEPS_AT_ONCE, DataOptions, at_once, checked_state, own_steps, read_data, read_input

@@ -66,8 +66,8 @@ def find_files(paths: Iterable[str | os.PathLike[str]], *, suffixes: Sequence[st
         if not isinstance(suffix, str) or not suffix.startswith(".") or len(suffix) < 2:
             raise UsageError(say("suffixes", "this is no suffix", expected="such as '.txt'", got=repr(suffix)))
     if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
-        expected, cure = "a list of names", None if paths is None else f"Write [{paths!r}]"
-        raise UsageError(say("files", "they are no list", expected=expected, got=repr(paths), cure=cure))
+        one = f"Write [{os.fspath(paths)!r}]" if isinstance(paths, str | os.PathLike) else None
+        raise UsageError(say("files", "they are no list", expected="a list of names", got=repr(paths), cure=one))
     taken: list[str] = []
     left: list[str] = []
     for index, path in enumerate(paths):
