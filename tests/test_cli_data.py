@@ -273,7 +273,7 @@ def models(tmp_path_factory):
         (["train", "classify", "d.csv", "--test", "other.csv"], 2, "other.csv: there is no column 'x'"),
         (["train", "regress", "d.csv"], 3, "d.csv, line 2: column 'label' holds no number, got 'a'."),
         (["train", "classify", "gap.csv"], 3, "gap.csv, line 3: a value of column 'x' is missing"),
-        (["train", "classify", "large.csv"], 3, "a number is too large for float32"),
+        (["train", "classify", "large.csv"], 3, "large.csv, line 2: a number of column 'x' is too large for float32"),
         (["predict", "none.elman", "d.csv"], 2, "there is no such file"),
         (["predict", "d.csv", "d.csv"], 4, "d.csv"),
         (["predict", "{m}/text.elman", "d.csv"], 2, "this model answers nothing about sequences"),

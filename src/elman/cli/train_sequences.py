@@ -93,6 +93,8 @@ def _command(purpose: Purpose) -> Any:
         use_threads(threads)
         options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
         read = read_data(data, purpose, said_columns(id, time, label, features), quiet=quiet, **options)
+        if read.constant is not None and not quiet:
+            talk(f"All labels are {read.constant}, so the model will say nothing else.")
         judged = None
         if test is not None:
             judged = read_data(test, purpose, read.columns, quiet=quiet, **options)

@@ -126,6 +126,14 @@ class Dataset:
         more = " …" if len(counts) > _SHOWN else ""
         return f"{some(len(counts), 'class', 'classes')}: {', '.join(shown)}{more}"
 
+    @property
+    def constant(self) -> str | None:
+        """The one answer that there is; None if they differ."""
+        if self.y is None:
+            return None
+        answers = np.concatenate(self.y) if isinstance(self.y, list) else self.y
+        return str(answers[0]) if len(answers) and (answers == answers[0]).all() else None
+
     def select(self, rows: Array) -> Dataset:
         """Give some of the sequences.
 

@@ -55,7 +55,7 @@ def read(
         purpose: "classify" and "regress" have an answer for each sequence, "tag" one for each step.
         columns: what the columns of a table are; what it leaves open is found by their names.
         format: one of FORMATS; None goes by the name of the file.
-        needs_label: whether there must be answers; else they are read if they are there.
+        needs_label: whether answers are read and must be there; else they are passed over.
         suffixes: which files of a folder are texts; None takes .txt.
         encoding: of text.
         errors: what to do with bytes that are no text: "strict", "replace" or "ignore".
@@ -100,7 +100,7 @@ def _of_lines(
     if kind == "jsonl":
         return as_dataset(read_json_lines(name, lines, verbose=verbose), purpose, said, needs_label=needs_label)
     if kind == "ts":
-        return read_ts(name, lines, purpose, verbose=verbose)
+        return read_ts(name, lines, purpose, needs_label=needs_label, verbose=verbose)
     if kind == "conllu":
         return read_conllu(name, lines, label=said.label, needs_label=needs_label, verbose=verbose)
     return read_labelled_lines(name, lines, purpose, needs_label=needs_label)
