@@ -31,7 +31,7 @@ from elman.tasks.tagger import SequenceTagger
 from elman.training.callbacks import Callback
 from elman.training.progress import Bar, Lines, Progress, check_verbose
 
-__all__ = ["Found", "Search", "fingerprint", "search_space"]
+__all__ = ["Found", "Range", "Search", "fingerprint", "search_space"]
 
 _NAME = "elman"
 
