@@ -17,7 +17,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -275,7 +275,7 @@ class Search:
         task: Any = self.kind(
             **self.fixed, **arguments, random_state=self.seed, verbose=_progress(name) if self.verbose else 0
         )
-        watcher = _Watcher(task, trial, judged, self._median(study), optuna.TrialPruned)
+        watcher = _Watcher(optuna, task, trial, judged)
         began = time.perf_counter()
         value, state = None, states.FAIL
         try:
@@ -299,39 +299,27 @@ class Search:
         trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
         return _found(study.tell(trial, values=value, state=state))
 
-    def _median(self, study: Any) -> Callable[[int, int, float], bool]:
-        """Give a function that says whether a loss after so many epochs is worse than half of the others were then."""
-        complete = [
-            trial.intermediate_values
-            for trial in study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,))
-        ]
-
-        def is_worse(epoch: int, epochs: int, loss: float) -> bool:
-            # The share of the training counts, not the epoch: trials may differ in their batches, not in their epochs.
-            others = [min(held[k] for k in held if k <= epoch) for held in complete if any(k <= epoch for k in held)]
-            return len(others) >= _STARTUP and epoch + 1 >= _WARMUP * epochs and loss > float(np.median(others))
-
-        return is_worse
-
 
 class _Watcher(Callback):
     """Judges a trial after every epoch, and gives up one that is worse than half of the others."""
 
-    def __init__(
-        self, task: Any, trial: Any, judged: Any, is_worse: Callable[..., bool], pruned: type[Exception]
-    ) -> None:
-        self.task, self.trial, self.judged, self.is_worse, self.pruned = task, trial, judged, is_worse, pruned
+    def __init__(self, optuna: Any, task: Any, trial: Any, judged: Any) -> None:
+        self.optuna, self.task, self.trial, self.judged = optuna, task, trial, judged
         self.loss: float | None = None
-        self.least = np.inf
         self.figures: dict[str, float] = {}
         self.epochs = 0
 
+    def on_train_begin(self, logs: Mapping[str, float]) -> None:
+        granted = round(_WARMUP * self.params["epochs"])  # known only now: it may depend on the number of sequences
+        pruner = self.optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=granted)
+        self.trial.study.pruner = pruner
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         self.loss, self.figures = _judge(self.task, self.judged, logs)
-        self.least, self.epochs = min(self.least, self.loss), epoch + 1
+        self.epochs = epoch + 1
         self.trial.report(self.loss, epoch)
-        if epoch + 1 < self.params["epochs"] and self.is_worse(epoch, self.params["epochs"], self.least):
-            raise self.pruned
+        if self.epochs < self.params["epochs"] and self.trial.should_prune():
+            raise self.optuna.TrialPruned
 
 
 def _judge(task: Any, judged: Any, logs: Mapping[str, float]) -> tuple[float, dict[str, float]]:
