@@ -18,11 +18,6 @@ from elman.tasks import SequenceClassifier, SequenceRegressor, SequenceTagger
 __all__ = [
     "PURPOSES",
     "DataFile",
-    "Features",
-    "Format",
-    "Id",
-    "Label",
-    "Time",
     "columns_of",
     "purpose_of",
     "read_data",
@@ -31,34 +26,12 @@ __all__ = [
 
 PURPOSES: dict[Purpose, Any] = {"classify": SequenceClassifier, "regress": SequenceRegressor, "tag": SequenceTagger}
 
-_PANEL = "What the file holds"
-
 DataFile = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
         help=f"A file ({', '.join(end for ends in FORMATS.values() for end in ends)}), or a folder of texts.",
     ),
-]
-Id = Annotated[
-    str | None,
-    typer.Option("--id", help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL),
-]
-Time = Annotated[
-    str | None, typer.Option("--time", help="The column that says when; it must rise.", rich_help_panel=_PANEL)
-]
-Label = Annotated[
-    str | None, typer.Option("--label", help="The column, key or array of the answers.", rich_help_panel=_PANEL)
-]
-Features = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--features", help="A column to learn from; default: all others. Once for each.", rich_help_panel=_PANEL
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option("--format", help=f"One of {', '.join(FORMATS)}; default: by its name.", rich_help_panel=_PANEL),
 ]
 
 

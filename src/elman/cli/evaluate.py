@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cli.columns import Features, Format, Id, Label, Time
 from elman.cli.common import Column, Encoding, Errors, Json, Suffixes, Threads, harmless, print_json, talk, use_threads
 
 __all__ = ["evaluate"]
-
-_PANEL = "What the file holds"
 
 _SHOWN = 20  # classes that a table lists
 
@@ -21,17 +20,11 @@ def evaluate(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A file like that of the training, or a folder; - is standard input.")
     ],
-    id: Annotated[
-        str | None, typer.Option(help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL)
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="The column that says when.", rich_help_panel=_PANEL)] = None,
-    label: Annotated[str | None, typer.Option(help="The column of the right answers.", rich_help_panel=_PANEL)] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="A column of features; default: as trained.", rich_help_panel=_PANEL)
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="The format of the file; default: by its name.", rich_help_panel=_PANEL)
-    ] = None,
+    id: Id = None,
+    time: Time = None,
+    label: Label = None,
+    features: Features = None,
+    format: Format = None,
     column: Column = None,
     suffix: Suffixes = None,
     encoding: Encoding = "utf-8",

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from elman.cli.columns import Features, Format, Id, Label, Time
 from elman.cli.common import (
     DryRun,
     Encoding,
@@ -25,7 +26,7 @@ from elman.cli.common import (
     talk,
     use_threads,
 )
-from elman.cli.data import PURPOSES, DataFile, Features, Format, Id, Label, Time, read_data, said_columns
+from elman.cli.data import PURPOSES, DataFile, read_data, said_columns
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
 from elman.readers import Dataset
