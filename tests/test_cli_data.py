@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 
@@ -352,3 +353,34 @@ def test_a_rehearsal_leaves_the_task_as_it_is():
     assert not hasattr(model, "model_") and rehearsal.measured < 500 * rehearsal.batches
     # Three layers over 8 steps and two rows per sequence: kilobytes, neither bytes nor megabytes.
     assert 1e3 < rehearsal.batch_bytes < 1e6
+
+
+def test_labels_that_were_never_seen_count_as_wrong_and_unknown_characters_are_read(folder, capsys):
+    (folder / "d.txt").write_text("ab\tx\ncd\ty\n" * 6)
+    words = ["train", "classify", "d.txt", "--hidden", "8", "--epochs", "30", "--seed", "0", "--val-split", "0"]
+    assert main(words) == 0
+    (folder / "e.txt").write_text("ab\tx\n日cd\tz\n")
+    capsys.readouterr()
+    assert main(["evaluate", "model.elman", "e.txt", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["accuracy"] == 0.5 and [one["label"] for one in figures["classes"]] == ["x", "y", "z"]
+    assert figures["confusions"] == [["z", "y", 1]]
+
+
+def test_names_of_any_kind_can_be_typed_again(folder, capsys):
+    write("long.csv")
+    name = "日 daten's 👩‍👩‍👧.csv"
+    os.rename("long.csv", name)
+    assert main(["train", "classify", name, *SMALL, "-q", "-o", "m 1.elman"]) == 0
+    following = capsys.readouterr().out.splitlines()[-1].partition("Next: ")[2]
+    assert shlex.split(following) == ["elman", "predict", "m 1.elman", name]
+    assert main(shlex.split(following)[1:]) == 0
+
+
+def test_answers_of_any_script_come_back_whole(folder, capsys):
+    (folder / "d.txt").write_text("👩‍👩‍👧 yes\t好\nno way\t坏\n" * 4)
+    assert main(["train", "classify", "d.txt", *SMALL, "-q"]) == 0
+    assert main(["predict", "model.elman", "d.txt", "-o", "out.jsonl", "--proba", "-q"]) == 0
+    first = json.loads((folder / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["prediction"] in ("好", "坏") and sum(first["probabilities"].values()) == pytest.approx(1)
+    assert "好" in (folder / "out.jsonl").read_text(encoding="utf-8")

@@ -415,7 +415,7 @@ class _TrialBar(Bar):
         self.name = name
 
     def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None:
-        super()._show(epoch, batch, [self.name, *figures], now)
+        super()._show(epoch, batch, [self.name, *figures[:1]], now)
 
     def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
         pass
