@@ -384,3 +384,26 @@ def test_answers_of_any_script_come_back_whole(folder, capsys):
     first = json.loads((folder / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first["prediction"] in ("好", "坏") and sum(first["probabilities"].values()) == pytest.approx(1)
     assert "好" in (folder / "out.jsonl").read_text(encoding="utf-8")
+
+
+def test_columns_count_for_files_like_those_of_the_training_only(folder, capsys):
+    write("long.csv")
+    write("arrays.npz")
+    write("lists.jsonl")
+    assert main(["train", "classify", "long.csv", *SMALL, "-q"]) == 0
+    assert main(["predict", "model.elman", "arrays.npz", "-q"]) == 0  # it has no columns 'a' and 'b'
+    assert main(["train", "classify", "lists.jsonl", *SMALL, "-q"]) == 0
+    words = ["--id", "id", "--features", "a", "--features", "b", "-q"]
+    assert main(["predict", "model.elman", "long.csv", *words]) == 0  # long form, where lists were wide
+    assert capsys.readouterr().out.count("\nid,prediction\n") == 2
+
+
+def test_the_column_of_a_treebank_is_remembered(tagger, folder, capsys):
+    text = CONLLU
+    for upos, xpos in (("DET", "dt"), ("NOUN", "nn"), ("VERB", "vb")):
+        text = text.replace(f"\t{upos}\t_", f"\t_\t{xpos}")
+    (folder / "x.conllu").write_text(text)
+    assert main(["train", "tag", "x.conllu", "--label", "xpos", *WORDS, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "model.elman", "x.conllu", "--json"]) == 0
+    assert [one["label"] for one in json.loads(capsys.readouterr().out)["classes"]] == ["dt", "nn", "vb"]

@@ -12,6 +12,7 @@ from elman.errors import ModelFileError, UsageError, say
 from elman.files.plain import refusal
 from elman.readers import FORMATS, Columns, Dataset, read
 from elman.readers.dataset import Purpose
+from elman.readers.door import TABLES
 from elman.readers.words import some
 from elman.tasks import SequenceClassifier, SequenceRegressor, SequenceTagger
 
@@ -79,13 +80,14 @@ def purpose_of(model: Any, path: Any) -> Purpose:
     raise UsageError(say(str(path), wrong, expected=expected, got=type(model).__name__, cure=cure))
 
 
-def columns_of(model: Any, path: Any, said: Columns) -> Columns:
-    """Say what the columns of a table are: as the options have it, else as in the training.
+def columns_of(model: Any, path: Any, said: Columns, *, format: str) -> Columns:
+    """Say what the columns of a file are: as the options have it, else as in the training, if that was such a file.
 
     Args:
         model: that was loaded.
         path: of its file.
         said: what the options say.
+        format: of the file that is to be read.
 
     Raises:
         ModelFileError: if the file says something else about columns than columns.
@@ -94,5 +96,10 @@ def columns_of(model: Any, path: Any, said: Columns) -> Columns:
         known = msgspec.convert(model.training_.get("columns", {}), Columns)
     except msgspec.ValidationError as error:
         raise ModelFileError(say(str(path), f"its columns are not understood: {refusal(error).sentence}")) from None
+    trained = model.training_.get("format")
+    if format != trained and not {format, trained} <= TABLES:
+        return said
+    if said.id is not None or said.time is not None:
+        known = msgspec.structs.replace(known, form=None)
     changes = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
     return msgspec.structs.replace(known, **changes)

@@ -46,10 +46,12 @@ def evaluate(
         print_json(score) if as_json else _print_text(score)
         return
     from elman.cli.data import columns_of, purpose_of, read_data, said_columns
+    from elman.readers.door import format_of
     from elman.tasks.evaluation import evaluate, headline
 
     purpose = purpose_of(loaded, model)
-    columns = columns_of(loaded, model, said_columns(id, time, label, features))
+    said = said_columns(id, time, label, features)
+    columns = columns_of(loaded, model, said, format=format_of(data, format))
     options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=as_json, told=False, **options)
     loaded.verbose = 0 if as_json else "auto"

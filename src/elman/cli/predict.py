@@ -67,6 +67,7 @@ def predict(
     """
     from elman import tasks
     from elman.cli.data import columns_of, purpose_of, read_data, said_columns
+    from elman.readers.door import format_of
 
     output = None if str(output) == "-" else output
     chosen = _style(style, output)
@@ -77,7 +78,7 @@ def predict(
     purpose = purpose_of(task, model)
     if proba and purpose == "regress":
         raise UsageError(say("--proba", "a number has no probabilities", cure="Leave it out"))
-    columns = columns_of(task, model, said_columns(id, time, None, features))
+    columns = columns_of(task, model, said_columns(id, time, None, features), format=format_of(data, format))
     options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=quiet, told=False, needs_label=False, **options)
     words = purpose == "tag" and read.kind == "tokens"

@@ -29,7 +29,7 @@ from elman.cli.common import (
 from elman.cli.data import PURPOSES, DataFile, read_data, said_columns
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
-from elman.readers import Dataset
+from elman.readers import Columns, Dataset
 from elman.readers.dataset import Purpose
 from elman.readers.words import some
 from elman.tasks import SaveEachEpoch
@@ -58,7 +58,8 @@ class _Note(Callback):
         self.task, self.data = task, data
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        if self.data.columns.features:
+        self.task.training_["format"] = self.data.format
+        if self.data.columns != Columns():
             self.task.training_["columns"] = msgspec.to_builtins(self.data.columns)
 
 

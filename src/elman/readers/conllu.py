@@ -95,4 +95,4 @@ def read_conllu(path: str, lines: list[str], *, label: str | None, needs_label: 
         raise DataError(say(where, wrong, got="_", cure="Take another column: --label xpos, or label the word"))
     y: Any = None if not needs_label else [np.array(part, str) for part in tags]
     taken = {"text": "column 'form'"} | ({} if y is None else {"label": f"column {column!r}"})
-    return Dataset(path, X, y, ids, "tag", "CoNLL-U", Columns(label=label), taken)
+    return Dataset(path, X, y, ids, "tag", "CoNLL-U", columns=Columns(label=label), taken=taken)

@@ -59,6 +59,7 @@ class Dataset:
         ids: how each sequence is called in the file: an id, a line, a name of a file.
         purpose: "classify", "regress" or "tag".
         form: what the file is, such as "CSV in long form".
+        format: one of `elman.readers.FORMATS`.
         columns: of a table, as they were taken; else empty.
         taken: what was taken for what: role -> description.
 
@@ -77,6 +78,7 @@ class Dataset:
     ids: list[Any]
     purpose: Purpose = "classify"
     form: str = "arrays"
+    format: str = ""
     columns: Columns = field(default_factory=Columns)
     taken: dict[str, str] = field(default_factory=dict)
 

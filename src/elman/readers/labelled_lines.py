@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.tasks.lexicon import split_words
 
@@ -69,14 +69,14 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
             if not text.strip():
                 cure = "Leave it out: nothing can be said about nothing"
                 raise DataError(say(place(row), "the text is empty", expected="at least one character", cure=cure))
-    return Dataset(path, texts, y, numbers, purpose, form, Columns())
+    return Dataset(path, texts, y, numbers, purpose, form)
 
 
 def _tagged(path: str, lines: list[str], labelled: bool, needs_label: bool) -> Dataset:
     if not labelled:
         filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         X = [split_words(line) for _, line in filled]
-        return Dataset(path, X, None, [number for number, _ in filled], "tag", "a sentence in each line", Columns())
+        return Dataset(path, X, None, [number for number, _ in filled], "tag", "a sentence in each line")
     X, y, ids = [], [], []
     words: list[str] = []
     labels: list[str] = []
@@ -94,6 +94,5 @@ def _tagged(path: str, lines: list[str], labelled: bool, needs_label: bool) -> D
             y.append(np.array(labels, str))
             ids.append(len(X))
             words, labels = [], []
-    return Dataset(
-        path, X, y if needs_label else None, ids, "tag", "a word, a tab and its label in each line", Columns()
-    )
+    y = y if needs_label else None
+    return Dataset(path, X, y, ids, "tag", "a word, a tab and its label in each line")

@@ -50,7 +50,7 @@ def read_npz(path: str, purpose: Purpose, said: Columns, *, needs_label: bool) -
     taken = {"features": f"array {name!r}, {form}"}
     if label is not None:
         taken["label"] = f"array {label!r}"
-    return Dataset(path, X, y, ids.tolist(), purpose, "arrays of NumPy", Columns(), taken)
+    return Dataset(path, X, y, ids.tolist(), purpose, "arrays of NumPy", taken=taken)
 
 
 def _arrays(path: str) -> dict[str, Array]:

@@ -290,4 +290,4 @@ def _dataset(
     if columns.form == "wide":
         form = f"{table.form}{'' if words else ' in wide form'}, a row for each sequence"
     form = ", ".join([form, *table.notes])
-    return Dataset(table.path, X, y, ids, purpose, form, columns, taken)
+    return Dataset(table.path, X, y, ids, purpose, form, columns=columns, taken=taken)

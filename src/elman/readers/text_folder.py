@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from elman.errors import DataError, UsageError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.readers.text import read_whole
 from elman.readers.words import some
@@ -63,4 +63,4 @@ def read_text_folder(
     form = "a folder of texts" if loose else "a folder of texts for each class"
     if found.left:
         form += f", {some(len(found.left), 'file')} of other kinds left"
-    return Dataset(path, X, y, names, purpose, form, Columns(), {} if y is None else {"label": "the folder"})
+    return Dataset(path, X, y, names, purpose, form, taken={} if y is None else {"label": "the folder"})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.training.progress import Verbose, watch
 
@@ -69,7 +69,7 @@ def read_ts(path: str, lines: list[str], purpose: Purpose, *, needs_label: bool,
     taken = {"label": "at the end of each case"} if y is not None else {}
     name = header.get("problemname", (0, []))[1]
     form = f"time series of sktime, {' '.join(name)}" if name else "time series of sktime"
-    return Dataset(path, X, y, numbers, purpose, form, Columns(), taken)
+    return Dataset(path, X, y, numbers, purpose, form, taken=taken)
 
 
 def _header(path: str, lines: list[str]) -> tuple[dict[str, tuple[int, list[str]]], int]:
