@@ -107,6 +107,18 @@ def test_labels_are_integers_only_if_all_are(put):
         assert read(name, "classify").y.tolist() == labels
 
 
+def test_a_label_is_not_the_y_of_a_place(put):
+    data = read(put("d.csv", "id,time,x,y,z,activity\n1,0,1,2,3,walk\n1,1,1,2,3,walk\n2,0,1,2,3,run\n"), "classify")
+    assert data.columns.label == "activity" and data.columns.features == ("x", "y", "z")
+    data = read(put("d.csv", "id,x,y,activity\n1,1,2.5,walk\n1,1,2,walk\n2,1,2,run\n"), "classify")
+    assert data.columns.label == "activity"
+    assert read(put("d.csv", "x,y\n1,2.5\n2,3\n"), "regress").columns.label == "y"
+
+
+def test_integers_that_were_written_as_fractions(put):
+    assert read(put("d.csv", "x,label\n1,1.0\n2,0.0\n"), "classify").y.tolist() == [1, 0]
+
+
 def test_json_lines_of_lists_words_and_channels(put):
     lines = [{"id": 3, "x": [[1, 2], [3, 4]], "label": "a"}, {"id": 4, "x": [[5, 6]], "label": "b"}]
     data = read(put("d.jsonl", "\n".join(map(json.dumps, lines)) + "\n\n"), "classify")
@@ -273,6 +285,7 @@ FAULTS = {
     "objects": ("d.npz", {"X": np.array([[1], [1, 2]], object), "y": [0, 1]}, "classify", {}, DataError, "d.npz: it holds Python objects, which could run anything when they are read, expected arrays of numbers or text. Of sequences that differ in length save values=np.concatenate(X) and lengths=[len(x) for x in X]."),
     "dates": ("d.npz", {"X": np.array([["2026-11-21"]], "M8[D]"), "y": [0]}, "classify", {}, DataError, "d.npz, array 'X': it holds no numbers, expected numbers, or texts (n,), got dtype datetime64[D]."),
     "continuous labels": ("d.npz", {"X": np.zeros((2, 3, 1)), "y": [0.5, 1]}, "classify", {}, DataError, "d.npz, array 'y': these are no such labels, expected integers or text, got dtype float64. For numbers: elman train regress."),
+    "fractions for labels": ("d.csv", "x,price\n1,2\n2,2.5\n", "classify", {"columns": Columns(label="price")}, DataError, "d.csv, line 3: column 'price' holds fractions, which are no classes, expected texts or integers, got 2.5. For numbers: elman train regress."),
     # Row 20: encodings.
     "not UTF-8": ("d.csv", b"x,label\n1,a\n2,caf\xe9\n", "classify", {}, DataError, "d.csv, line 3: byte 0xe9 at offset 17 is not UTF-8 (invalid continuation byte). Name its encoding with --encoding (latin-1, gb18030, utf-16 …) or drop bad bytes with --errors ignore."),
     "UTF-16": ("d.txt", "ab\tc\n".encode("utf-16"), "classify", {}, DataError, "d.txt, line 1: byte 0xff at offset 0 is not UTF-8 (invalid start byte). It begins like UTF-16: add --encoding utf-16."),
@@ -282,6 +295,7 @@ FAULTS = {
     "no label known": ("d.csv", LONG.replace("label", "who"), "regress", {}, UsageError, "d.csv: no column is known to be the label, expected one that is called label, class, target, y or tag, got columns 'id', 'time', 'a', 'b', 'who'. Say which one it is: --label who."),
     "labels twice": ("d.csv", "x,class,category\n1,a,b\n", "classify", {}, UsageError, "d.csv: several columns may be the label, expected one, got 'class', 'category'. Say which one it is: --label class."),
     "ids twice": ("d.csv", "series,session,x,label\n1,1,2,a\n1,1,3,a\n", "classify", {}, UsageError, "d.csv: several columns may say which sequence a row belongs to, expected one, got 'series', 'session'. Say which one does: --id series."),
+    "a time without an id": ("d.csv", "run,time,x,label\n1,0,5,a\n1,1,6,a\n", "classify", {}, UsageError, "d.csv: column 'time' may say the time, but none is known to say which sequence a row belongs to, expected a column such as 'id', got columns 'run', 'time', 'x', 'label'. Say which one does: --id run, or name the features, if each row is a sequence: --features run."),
     "no features": ("d.csv", "id,label\n1,a\n", "classify", {}, UsageError, "d.csv: there is no column left for the features, got columns 'id', 'label'."),
     "no id in a row": ("d.csv", LONG.replace("\n7,1", "\n,1"), "classify", {}, DataError, "d.csv, line 3: there is no id in column 'id'. Say which sequence the row belongs to."),
     "times out of order": ("d.csv", LONG.replace("7,0", "7,2"), "classify", {}, DataError, "d.csv, line 3 (sequence '7'): time 1 comes after 2, expected rising times. Sort the rows of each sequence by 'time'."),

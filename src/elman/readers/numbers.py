@@ -132,6 +132,12 @@ def as_labels(cells: Sequence[Any], *, what: str, place: Place) -> Array:
     if all(isinstance(cell, int) for cell in cells):  # of which bool is one
         return np.array(cells)
     texts = [cell.strip() if isinstance(cell, str) else str(cell) for cell in cells]
+    if all(map(is_number, texts)):
+        for row, text in enumerate(texts):
+            if "." in text and not float(text).is_integer():
+                wrong, cure = f"{what} holds fractions, which are no classes", "For numbers: elman train regress"
+                raise DataError(say(place(row), wrong, expected="texts or integers", got=text, cure=cure))
+        texts = [re.sub(r"\.0*$", "", text) for text in texts]  # integers, as pandas writes them beside an empty cell
     if all(_INTEGER.fullmatch(text) for text in texts):
         return np.array([int(text) for text in texts])
     return np.array(texts, str)
