@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 
@@ -273,14 +274,16 @@ def models(tmp_path_factory):
         (["train", "classify", "d.csv", "--test", "other.csv"], 2, "other.csv: there is no column 'x'"),
         (["train", "regress", "d.csv"], 3, "d.csv, line 2: column 'label' holds no number, got 'a'."),
         (["train", "classify", "gap.csv"], 3, "gap.csv, line 3: a value of column 'x' is missing"),
-        (["train", "classify", "large.csv"], 3, "a number is too large for float32"),
+        (["train", "classify", "large.csv"], 3, "large.csv, line 2: a number of column 'x' is too large for float32"),
         (["predict", "none.elman", "d.csv"], 2, "there is no such file"),
         (["predict", "d.csv", "d.csv"], 4, "d.csv"),
         (["predict", "{m}/text.elman", "d.csv"], 2, "this model answers nothing about sequences"),
         (["predict", "{m}/c.elman", "d.csv"], 3, "X has 1 features, but SequenceClassifier is expecting 2 features"),
         (["predict", "{m}/c.elman", "d.csv", "--as", "xml"], 2, "--as: there is no such form"),
         (["predict", "{m}/c.elman", "d.csv", "--as", "text"], 2, "--as text: these are no words with labels"),
-        (["predict", "{m}/c.elman", "d.csv", "-o", "d.csv"], 2, "would replace the data"),
+        (["predict", "{m}/c.elman", "d.csv", "-o", "d.csv"], 2, "answers would replace d.csv"),
+        (["predict", "{m}/c.elman", "d.csv", "-o", "{m}/c.elman"], 2, "answers would replace "),
+        (["predict", "{m}/c.elman", "d.csv", "-o", "none/a.csv"], 2, "none/a.csv"),
         (["evaluate", "{m}/c.elman", "bare.csv"], 2, "no column is known to be the label"),
         (["evaluate", "{m}/text.elman", "none.txt"], 2, "no such file"),
     ],
@@ -350,3 +353,57 @@ def test_a_rehearsal_leaves_the_task_as_it_is():
     assert not hasattr(model, "model_") and rehearsal.measured < 500 * rehearsal.batches
     # Three layers over 8 steps and two rows per sequence: kilobytes, neither bytes nor megabytes.
     assert 1e3 < rehearsal.batch_bytes < 1e6
+
+
+def test_labels_that_were_never_seen_count_as_wrong_and_unknown_characters_are_read(folder, capsys):
+    (folder / "d.txt").write_text("ab\tx\ncd\ty\n" * 6)
+    words = ["train", "classify", "d.txt", "--hidden", "8", "--epochs", "30", "--seed", "0", "--val-split", "0"]
+    assert main(words) == 0
+    (folder / "e.txt").write_text("ab\tx\n日cd\tz\n")
+    capsys.readouterr()
+    assert main(["evaluate", "model.elman", "e.txt", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["accuracy"] == 0.5 and [one["label"] for one in figures["classes"]] == ["x", "y", "z"]
+    assert figures["confusions"] == [["z", "y", 1]]
+
+
+def test_names_of_any_kind_can_be_typed_again(folder, capsys):
+    write("long.csv")
+    name = "日 daten's 👩‍👩‍👧.csv"
+    os.rename("long.csv", name)
+    assert main(["train", "classify", name, *SMALL, "-q", "-o", "m 1.elman"]) == 0
+    following = capsys.readouterr().out.splitlines()[-1].partition("Next: ")[2]
+    assert shlex.split(following) == ["elman", "predict", "m 1.elman", name]
+    assert main(shlex.split(following)[1:]) == 0
+
+
+def test_answers_of_any_script_come_back_whole(folder, capsys):
+    (folder / "d.txt").write_text("👩‍👩‍👧 yes\t好\nno way\t坏\n" * 4)
+    assert main(["train", "classify", "d.txt", *SMALL, "-q"]) == 0
+    assert main(["predict", "model.elman", "d.txt", "-o", "out.jsonl", "--proba", "-q"]) == 0
+    first = json.loads((folder / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["prediction"] in ("好", "坏") and sum(first["probabilities"].values()) == pytest.approx(1)
+    assert "好" in (folder / "out.jsonl").read_text(encoding="utf-8")
+
+
+def test_columns_count_for_files_like_those_of_the_training_only(folder, capsys):
+    write("long.csv")
+    write("arrays.npz")
+    write("lists.jsonl")
+    assert main(["train", "classify", "long.csv", *SMALL, "-q"]) == 0
+    assert main(["predict", "model.elman", "arrays.npz", "-q"]) == 0  # it has no columns 'a' and 'b'
+    assert main(["train", "classify", "lists.jsonl", *SMALL, "-q"]) == 0
+    words = ["--id", "id", "--features", "a", "--features", "b", "-q"]
+    assert main(["predict", "model.elman", "long.csv", *words]) == 0  # long form, where lists were wide
+    assert capsys.readouterr().out.count("\nid,prediction\n") == 2
+
+
+def test_the_column_of_a_treebank_is_remembered(tagger, folder, capsys):
+    text = CONLLU
+    for upos, xpos in (("DET", "dt"), ("NOUN", "nn"), ("VERB", "vb")):
+        text = text.replace(f"\t{upos}\t_", f"\t_\t{xpos}")
+    (folder / "x.conllu").write_text(text)
+    assert main(["train", "tag", "x.conllu", "--label", "xpos", *WORDS, "-q"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "model.elman", "x.conllu", "--json"]) == 0
+    assert [one["label"] for one in json.loads(capsys.readouterr().out)["classes"]] == ["dt", "nn", "vb"]

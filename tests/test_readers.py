@@ -18,6 +18,8 @@ CONLLU = (
     "1\tGo\tgo\tVERB\tVB\t_\t0\troot\t_\t_\n"
 )
 
+NPY = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }".ljust(127) + b"\n" + bytes(8)
+
 
 @pytest.fixture
 def put(tmp_path, monkeypatch):
@@ -103,6 +105,18 @@ def test_labels_are_integers_only_if_all_are(put):
     for cells, labels in ((("1", "-2"), [1, -2]), (("01", "2"), ["01", "2"]), (("1", "none"), ["1", "none"])):
         name = put("d.csv", "x,label\n" + "".join(f"1,{cell}\n" for cell in cells))
         assert read(name, "classify").y.tolist() == labels
+
+
+def test_a_label_is_not_the_y_of_a_place(put):
+    data = read(put("d.csv", "id,time,x,y,z,activity\n1,0,1,2,3,walk\n1,1,1,2,3,walk\n2,0,1,2,3,run\n"), "classify")
+    assert data.columns.label == "activity" and data.columns.features == ("x", "y", "z")
+    data = read(put("d.csv", "id,x,y,activity\n1,1,2.5,walk\n1,1,2,walk\n2,1,2,run\n"), "classify")
+    assert data.columns.label == "activity"
+    assert read(put("d.csv", "x,y\n1,2.5\n2,3\n"), "regress").columns.label == "y"
+
+
+def test_integers_that_were_written_as_fractions(put):
+    assert read(put("d.csv", "x,label\n1,1.0\n2,0.0\n"), "classify").y.tolist() == [1, 0]
 
 
 def test_json_lines_of_lists_words_and_channels(put):
@@ -257,6 +271,7 @@ FAULTS = {
     "an empty cell": ("d.csv", LONG.replace("2.5", ""), "classify", {}, DataError, "d.csv, line 3: a value of column 'a' is missing, expected a number, got an empty cell. Fill it, or leave those rows out."),
     "a gap": ("d.csv", "t0,t1,t2,label\n1,,3,a\n", "classify", {}, DataError, "d.csv, line 2: a value of column 't1' is missing, expected a number, got an empty cell. Fill it, or leave those rows out."),
     "infinity": ("d.csv", LONG.replace("2.5", "inf"), "classify", {}, DataError, "d.csv, line 3: column 'a' is infinite, expected a finite number, got inf."),
+    "too large": ("d.csv", LONG.replace("2.5", "1e300"), "classify", {}, DataError, "d.csv, line 3: a number of column 'a' is too large for float32, expected smaller numbers, got 1e300."),
     "null": ("d.jsonl", '{"x": [1, null], "y": 0}', "classify", {}, DataError, "d.jsonl, line 1, step 2: a value of 'x' is missing, expected a number, got None. Fill it, or leave those rows out."),
     "missing in .ts": ("d.ts", TS + "1,2:3,?:up", "classify", {}, DataError, "d.ts, line 7, step 2: a value of channel 2 is missing, expected a number, got '?'. Fill it, or leave those rows out."),
     "missing in .npz": ("d.npz", {"X": np.array([[1, np.nan]]), "y": [0]}, "classify", {}, DataError, "d.npz, array 'X': a value is missing, expected finite numbers, got nan at [0, 1]. Fill it, or leave those steps out."),
@@ -270,6 +285,7 @@ FAULTS = {
     "objects": ("d.npz", {"X": np.array([[1], [1, 2]], object), "y": [0, 1]}, "classify", {}, DataError, "d.npz: it holds Python objects, which could run anything when they are read, expected arrays of numbers or text. Of sequences that differ in length save values=np.concatenate(X) and lengths=[len(x) for x in X]."),
     "dates": ("d.npz", {"X": np.array([["2026-11-21"]], "M8[D]"), "y": [0]}, "classify", {}, DataError, "d.npz, array 'X': it holds no numbers, expected numbers, or texts (n,), got dtype datetime64[D]."),
     "continuous labels": ("d.npz", {"X": np.zeros((2, 3, 1)), "y": [0.5, 1]}, "classify", {}, DataError, "d.npz, array 'y': these are no such labels, expected integers or text, got dtype float64. For numbers: elman train regress."),
+    "fractions for labels": ("d.csv", "x,price\n1,2\n2,2.5\n", "classify", {"columns": Columns(label="price")}, DataError, "d.csv, line 3: column 'price' holds fractions, which are no classes, expected texts or integers, got 2.5. For numbers: elman train regress."),
     # Row 20: encodings.
     "not UTF-8": ("d.csv", b"x,label\n1,a\n2,caf\xe9\n", "classify", {}, DataError, "d.csv, line 3: byte 0xe9 at offset 17 is not UTF-8 (invalid continuation byte). Name its encoding with --encoding (latin-1, gb18030, utf-16 …) or drop bad bytes with --errors ignore."),
     "UTF-16": ("d.txt", "ab\tc\n".encode("utf-16"), "classify", {}, DataError, "d.txt, line 1: byte 0xff at offset 0 is not UTF-8 (invalid start byte). It begins like UTF-16: add --encoding utf-16."),
@@ -279,6 +295,7 @@ FAULTS = {
     "no label known": ("d.csv", LONG.replace("label", "who"), "regress", {}, UsageError, "d.csv: no column is known to be the label, expected one that is called label, class, target, y or tag, got columns 'id', 'time', 'a', 'b', 'who'. Say which one it is: --label who."),
     "labels twice": ("d.csv", "x,class,category\n1,a,b\n", "classify", {}, UsageError, "d.csv: several columns may be the label, expected one, got 'class', 'category'. Say which one it is: --label class."),
     "ids twice": ("d.csv", "series,session,x,label\n1,1,2,a\n1,1,3,a\n", "classify", {}, UsageError, "d.csv: several columns may say which sequence a row belongs to, expected one, got 'series', 'session'. Say which one does: --id series."),
+    "a time without an id": ("d.csv", "run,time,x,label\n1,0,5,a\n1,1,6,a\n", "classify", {}, UsageError, "d.csv: column 'time' may say the time, but none is known to say which sequence a row belongs to, expected a column such as 'id', got columns 'run', 'time', 'x', 'label'. Say which one does: --id run, or name the features, if each row is a sequence: --features run."),
     "no features": ("d.csv", "id,label\n1,a\n", "classify", {}, UsageError, "d.csv: there is no column left for the features, got columns 'id', 'label'."),
     "no id in a row": ("d.csv", LONG.replace("\n7,1", "\n,1"), "classify", {}, DataError, "d.csv, line 3: there is no id in column 'id'. Say which sequence the row belongs to."),
     "times out of order": ("d.csv", LONG.replace("7,0", "7,2"), "classify", {}, DataError, "d.csv, line 3 (sequence '7'): time 1 comes after 2, expected rising times. Sort the rows of each sequence by 'time'."),
@@ -310,6 +327,7 @@ FAULTS = {
     "no tag after the tab": ("d.txt", "The\tDET\ncat\t\n", "tag", {}, DataError, "d.txt, line 2: there is no label after the tab. Label the word."),
     "two tabs": ("d.txt", "good\tx\ta\n", "classify", {}, DataError, "d.txt, line 1: the line has 2 tabs, expected one, before the label. Turn those of the text into spaces."),
     "no archive": ("d.npz", b"PK\3\4nothing", "classify", {}, DataError, "d.npz: the archive cannot be read (File is not a zip file)."),
+    "a single array": ("d.npz", NPY, "classify", {}, DataError, "d.npz: this is a single array, expected an archive. Write it with np.savez."),
     # Names and what a format is for.
     "no such file": ("other", "", "classify", {"path": "none.csv"}, UsageError, "none.csv: no such file or directory, expected a text file."),
     "no such archive": ("other", "", "classify", {"path": "none.npz"}, UsageError, "none.npz: no such file or directory, expected a .npz file."),
@@ -347,3 +365,39 @@ def test_a_table_needs_pyarrow(put, monkeypatch):
 def test_every_format_is_told_by_a_name_or_is_a_folder():
     ends = [end for ends in FORMATS.values() for end in ends]
     assert len(set(ends)) == len(ends) and FORMATS["folder"] == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "purpose"),
+    [
+        ("d.csv", LONG.replace(",x\n", ",\n"), "classify"),
+        ("d.jsonl", '{"x": ["a", "b"], "label": 1}', "tag"),
+        ("d.npz", {"X": np.zeros((2, 3, 1)), "y": [0.5]}, "classify"),
+        ("d.ts", TS + "1:2:left\n", "classify"),
+        ("d.conllu", CONLLU.replace("VERB", "_"), "tag"),
+        ("d.txt", "The\tDET\ncat\tNOUN\n", "tag"),
+        ("d.txt", "good\tx\n", "regress"),
+    ],
+)
+def test_what_stands_for_labels_does_not_matter_where_none_are_needed(name, content, purpose, put):
+    data = read(put(name, content), purpose, needs_label=False)
+    assert data.y is None and len(data) >= 1 and "\n  label" not in data.account()
+
+
+def test_other_orders_of_bytes_and_kinds_of_numbers(put):
+    x = np.arange(12.0).reshape(2, 3, 2)
+    for kind in (">f4", "<f2", "i8", "u1", ">i2"):
+        data = read(put("d.npz", {"X": np.asfortranarray(x).astype(kind), "y": [1, 0]}), "classify")
+        assert plain(data.X) == x.tolist()
+
+
+def test_a_byte_order_mark_is_dropped_with_a_notice(put):
+    with pytest.warns(UserWarning, match=r"^d.csv: the byte order mark at its beginning was dropped$"):
+        assert read(put("d.csv", "\ufeff" + LONG), "classify").columns.id == "id"
+
+
+def test_one_answer_alone_is_known(put):
+    assert read(put("d.csv", "x,label\n1,a\n2,a\n"), "classify").constant == "a"
+    assert read("d.csv", "classify", needs_label=False).constant is None
+    assert read(put("d.csv", "x,y\n1,5\n2,5\n"), "regress").constant == "5.0"
+    assert read(put("d.csv", LONG), "classify").constant is None

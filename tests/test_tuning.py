@@ -88,7 +88,7 @@ def test_numbers_tags_and_texts_are_judged_by_what_fits_them(search):
 
 def test_a_trial_that_does_worse_than_half_of_the_others_is_given_up(search, monkeypatch):
     losses = iter([0.5, 0.4, 0.3, 0.2] * 4 + [0.9, 0.8, 0.7, 0.6])
-    monkeypatch.setattr("elman.tasks.tuning._judge", lambda *_: (next(losses), {}))
+    monkeypatch.setattr("elman.tasks.trial._judge", lambda *_: (next(losses), {}))
     found = run(search(), 5)
     assert [trial.state for trial in found] == ["complete"] * 4 + ["pruned"]
     # A third of its epochs is granted before anybody looks.

@@ -171,12 +171,13 @@ def load(path: Path, *, task: str) -> Any:
     return loaded
 
 
-def check_output(path: Path, *, sources: Iterable[str] = ()) -> None:
-    """Refuse now a file that could not be saved after the training, or would destroy what is trained on.
+def check_output(path: Path, *, sources: Iterable[str] = (), what: str = "model") -> None:
+    """Refuse now a file that could not be saved after the work, or would destroy what is read.
 
     Args:
-        path: of the model.
+        path: of what is written.
         sources: files that are read.
+        what: is written.
 
     Raises:
         UsageError: if a model cannot be saved there.
@@ -194,8 +195,13 @@ def check_output(path: Path, *, sources: Iterable[str] = ()) -> None:
         raise UsageError(str(error)) from None
     for source in sources:
         if source != "-" and path.exists() and os.path.exists(source) and path.samefile(source):
-            what = "text" if source.endswith(".txt") else "data"
-            raise UsageError(say(f"--output {path}", f"the model would replace the {what} it is trained on"))
+            read = "text" if source.endswith(".txt") else "data"
+            wrong = (
+                f"the {what} would replace the {read} it is trained on"
+                if what == "model"
+                else f"{what} would replace {source}"
+            )
+            raise UsageError(say(f"--output {path}", wrong, cure="Give another name"))
 
 
 def print_rehearsal(rehearsal: Any, *, as_json: bool) -> None:

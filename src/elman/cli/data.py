@@ -12,17 +12,13 @@ from elman.errors import ModelFileError, UsageError, say
 from elman.files.plain import refusal
 from elman.readers import FORMATS, Columns, Dataset, read
 from elman.readers.dataset import Purpose
+from elman.readers.door import TABLES
 from elman.readers.words import some
 from elman.tasks import SequenceClassifier, SequenceRegressor, SequenceTagger
 
 __all__ = [
     "PURPOSES",
     "DataFile",
-    "Features",
-    "Format",
-    "Id",
-    "Label",
-    "Time",
     "columns_of",
     "purpose_of",
     "read_data",
@@ -31,34 +27,12 @@ __all__ = [
 
 PURPOSES: dict[Purpose, Any] = {"classify": SequenceClassifier, "regress": SequenceRegressor, "tag": SequenceTagger}
 
-_PANEL = "What the file holds"
-
 DataFile = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
         help=f"A file ({', '.join(end for ends in FORMATS.values() for end in ends)}), or a folder of texts.",
     ),
-]
-Id = Annotated[
-    str | None,
-    typer.Option("--id", help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL),
-]
-Time = Annotated[
-    str | None, typer.Option("--time", help="The column that says when; it must rise.", rich_help_panel=_PANEL)
-]
-Label = Annotated[
-    str | None, typer.Option("--label", help="The column, key or array of the answers.", rich_help_panel=_PANEL)
-]
-Features = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--features", help="A column to learn from; default: all others. Once for each.", rich_help_panel=_PANEL
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option("--format", help=f"One of {', '.join(FORMATS)}; default: by its name.", rich_help_panel=_PANEL),
 ]
 
 
@@ -106,13 +80,14 @@ def purpose_of(model: Any, path: Any) -> Purpose:
     raise UsageError(say(str(path), wrong, expected=expected, got=type(model).__name__, cure=cure))
 
 
-def columns_of(model: Any, path: Any, said: Columns) -> Columns:
-    """Say what the columns of a table are: as the options have it, else as in the training.
+def columns_of(model: Any, path: Any, said: Columns, *, format: str) -> Columns:
+    """Say what the columns of a file are: as the options have it, else as in the training, if that was such a file.
 
     Args:
         model: that was loaded.
         path: of its file.
         said: what the options say.
+        format: of the file that is to be read.
 
     Raises:
         ModelFileError: if the file says something else about columns than columns.
@@ -121,5 +96,10 @@ def columns_of(model: Any, path: Any, said: Columns) -> Columns:
         known = msgspec.convert(model.training_.get("columns", {}), Columns)
     except msgspec.ValidationError as error:
         raise ModelFileError(say(str(path), f"its columns are not understood: {refusal(error).sentence}")) from None
+    trained = model.training_.get("format")
+    if format != trained and not {format, trained} <= TABLES:
+        return said
+    if said.id is not None or said.time is not None:
+        known = msgspec.structs.replace(known, form=None)
     changes = {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) is not None}
     return msgspec.structs.replace(known, **changes)

@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cli.columns import Features, Format, Id, Label, Time
 from elman.cli.common import Column, Encoding, Errors, Json, Suffixes, Threads, harmless, print_json, talk, use_threads
 
 __all__ = ["evaluate"]
-
-_PANEL = "What the file holds"
 
 _SHOWN = 20  # classes that a table lists
 
@@ -21,17 +20,11 @@ def evaluate(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A file like that of the training, or a folder; - is standard input.")
     ],
-    id: Annotated[
-        str | None, typer.Option(help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL)
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="The column that says when.", rich_help_panel=_PANEL)] = None,
-    label: Annotated[str | None, typer.Option(help="The column of the right answers.", rich_help_panel=_PANEL)] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="A column of features; default: as trained.", rich_help_panel=_PANEL)
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="The format of the file; default: by its name.", rich_help_panel=_PANEL)
-    ] = None,
+    id: Id = None,
+    time: Time = None,
+    label: Label = None,
+    features: Features = None,
+    format: Format = None,
     column: Column = None,
     suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
@@ -57,10 +50,12 @@ def evaluate(
         print_json(score) if as_json else _print_text(score, loaded.vocabulary_)
         return
     from elman.cli.data import columns_of, purpose_of, read_data, said_columns
+    from elman.readers.door import format_of
     from elman.tasks.evaluation import evaluate, headline
 
     purpose = purpose_of(loaded, model)
-    columns = columns_of(loaded, model, said_columns(id, time, label, features))
+    said = said_columns(id, time, label, features)
+    columns = columns_of(loaded, model, said, format=format_of(data, format))
     options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=as_json, told=False, **options)
     loaded.verbose = 0 if as_json else "auto"

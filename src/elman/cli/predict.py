@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import typer
 
+from elman.cli.columns import Features, Format, Id, Time
 from elman.cli.common import (
     Encoding,
     Errors,
@@ -30,8 +31,6 @@ __all__ = ["predict"]
 
 Style = Literal["csv", "jsonl", "text"]
 
-_PANEL = "What the file holds"
-
 # Colours of terminals that are told apart on light and dark ground, and by most who see red as green.
 _COLOURS = (34, 33, 32, 35, 36, 31, 94, 93, 92, 95, 96, 91)
 
@@ -41,7 +40,7 @@ def predict(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file, or a folder of texts; - is lines of text.")],
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to a file, whole or not at all; default: print.")
+        Path | None, typer.Option("--output", "-o", help="Write to a file, whole or not at all; default: -, print.")
     ] = None,
     style: Annotated[
         str | None,
@@ -52,16 +51,10 @@ def predict(
         ),
     ] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Give the probability of every label.")] = False,
-    id: Annotated[
-        str | None, typer.Option(help="The column that says which sequence a row belongs to.", rich_help_panel=_PANEL)
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="The column that says when.", rich_help_panel=_PANEL)] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="A column of features; default: as trained.", rich_help_panel=_PANEL)
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="The format of the file; default: by its name.", rich_help_panel=_PANEL)
-    ] = None,
+    id: Id = None,
+    time: Time = None,
+    features: Features = None,
+    format: Format = None,
     suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
@@ -74,16 +67,18 @@ def predict(
     """
     from elman import tasks
     from elman.cli.data import columns_of, purpose_of, read_data, said_columns
+    from elman.readers.door import format_of
 
+    output = None if str(output) == "-" else output
     chosen = _style(style, output)
     if output is not None:
-        check_output(output, sources=[data])
+        check_output(output, sources=[data, str(model)], what="answers")
     use_threads(threads)
     task = tasks.load(model)
     purpose = purpose_of(task, model)
     if proba and purpose == "regress":
         raise UsageError(say("--proba", "a number has no probabilities", cure="Leave it out"))
-    columns = columns_of(task, model, said_columns(id, time, None, features))
+    columns = columns_of(task, model, said_columns(id, time, None, features), format=format_of(data, format))
     options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=quiet, told=False, needs_label=False, **options)
     words = purpose == "tag" and read.kind == "tokens"

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from elman.cli.columns import Features, Format, Id, Label, Time
 from elman.cli.common import (
     DryRun,
     Encoding,
@@ -26,10 +27,10 @@ from elman.cli.common import (
     talk,
     use_threads,
 )
-from elman.cli.data import PURPOSES, DataFile, Features, Format, Id, Label, Time, read_data, said_columns
+from elman.cli.data import PURPOSES, DataFile, read_data, said_columns
 from elman.cli.flags import options_of, with_options
 from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
-from elman.readers import Dataset
+from elman.readers import Columns, Dataset
 from elman.readers.dataset import Purpose
 from elman.readers.words import some
 from elman.tasks import SaveEachEpoch
@@ -58,7 +59,8 @@ class _Note(Callback):
         self.task, self.data = task, data
 
     def on_train_begin(self, logs: Mapping[str, float]) -> None:
-        if self.data.columns.features:
+        self.task.training_["format"] = self.data.format
+        if self.data.columns != Columns():
             self.task.training_["columns"] = msgspec.to_builtins(self.data.columns)
 
 
@@ -95,6 +97,8 @@ def _command(purpose: Purpose) -> Any:
         use_threads(threads)
         options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
         read = read_data(data, purpose, said_columns(id, time, label, features), quiet=quiet, **options)
+        if read.constant is not None and not quiet:
+            talk(f"All labels are {read.constant}, so the model will say nothing else.")
         judged = None
         if test is not None:
             judged = read_data(test, purpose, read.columns, quiet=quiet, **options)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cli.columns import Features, Format, Id, Label, Time
 from elman.cli.common import (
     Column,
     Encoding,
@@ -21,7 +22,7 @@ from elman.cli.common import (
     talk,
     use_threads,
 )
-from elman.cli.data import PURPOSES, DataFile, Features, Format, Id, Label, Time, read_data, said_columns
+from elman.cli.data import PURPOSES, DataFile, read_data, said_columns
 from elman.cli.flags import flag_of, given_options, options_of, with_options
 from elman.cli.train_sequences import ValSplit, constructor_options
 from elman.errors import DataError, Interrupted, UsageError, say

@@ -5,7 +5,7 @@ Example:
     >>> from elman.readers import read
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "days.csv")
-    ...     _ = path.write_text("day,hour,wind,label\n1,0,3.5,calm\n1,1,4.0,calm\n2,0,9.5,storm\n")
+    ...     _ = path.write_text("id,time,wind,label\n1,0,3.5,calm\n1,1,4.0,calm\n2,0,9.5,storm\n")
     ...     data = read(path, "classify")
     >>> [x.tolist() for x in data.X], data.y.tolist()
     ([[[3.5], [4.0]], [[9.5]]], ['calm', 'storm'])

@@ -28,7 +28,7 @@ def read_conllu(path: str, lines: list[str], *, label: str | None, needs_label: 
         path: of the file, for messages.
         lines: of the file.
         label: the column: upos (if None), xpos, feats, deprel or lemma.
-        needs_label: whether a word without a label is a fault.
+        needs_label: whether labels are read, and a word without one is a fault.
         verbose: 0 silent; else what takes long shows how far it is.
 
     Raises:
@@ -93,6 +93,6 @@ def read_conllu(path: str, lines: list[str], *, label: str | None, needs_label: 
     if unlabelled and needs_label:
         where, wrong = f"{path}, line {unlabelled:,}", f"the word has no {column}"
         raise DataError(say(where, wrong, got="_", cure="Take another column: --label xpos, or label the word"))
-    y: Any = None if unlabelled else [np.array(part, str) for part in tags]
+    y: Any = None if not needs_label else [np.array(part, str) for part in tags]
     taken = {"text": "column 'form'"} | ({} if y is None else {"label": f"column {column!r}"})
-    return Dataset(path, X, y, ids, "tag", "CoNLL-U", Columns(label=label), taken)
+    return Dataset(path, X, y, ids, "tag", "CoNLL-U", columns=Columns(label=label), taken=taken)

@@ -59,6 +59,7 @@ class Dataset:
         ids: how each sequence is called in the file: an id, a line, a name of a file.
         purpose: "classify", "regress" or "tag".
         form: what the file is, such as "CSV in long form".
+        format: one of `elman.readers.FORMATS`.
         columns: of a table, as they were taken; else empty.
         taken: what was taken for what: role -> description.
 
@@ -77,6 +78,7 @@ class Dataset:
     ids: list[Any]
     purpose: Purpose = "classify"
     form: str = "arrays"
+    format: str = ""
     columns: Columns = field(default_factory=Columns)
     taken: dict[str, str] = field(default_factory=dict)
 
@@ -125,6 +127,14 @@ class Dataset:
         shown = [f"{label} ({count:,})" for label, count in sorted(counts.items())[:_SHOWN]]
         more = " …" if len(counts) > _SHOWN else ""
         return f"{some(len(counts), 'class', 'classes')}: {', '.join(shown)}{more}"
+
+    @property
+    def constant(self) -> str | None:
+        """The one answer that there is; None if they differ."""
+        if self.y is None:
+            return None
+        answers = np.concatenate(self.y) if isinstance(self.y, list) else self.y
+        return str(answers[0]) if len(answers) and (answers == answers[0]).all() else None
 
     def select(self, rows: Array) -> Dataset:
         """Give some of the sequences.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 from elman.errors import UsageError, say
@@ -21,7 +22,7 @@ from elman.readers.ts_file import read_ts
 from elman.tasks.tables import SUFFIXES, is_table
 from elman.training.progress import Verbose
 
-__all__ = ["FORMATS", "read"]
+__all__ = ["FORMATS", "TABLES", "format_of", "read"]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "csv": (".csv", ".tsv"),
@@ -34,6 +35,9 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "folder": (),
 }
 """Every format, and the ends of the names of its files; those of text may end in .gz besides."""
+
+TABLES = frozenset({"csv", "jsonl", "parquet"})
+"""Formats whose columns have names."""
 
 
 def read(
@@ -55,7 +59,7 @@ def read(
         purpose: "classify" and "regress" have an answer for each sequence, "tag" one for each step.
         columns: what the columns of a table are; what it leaves open is found by their names.
         format: one of FORMATS; None goes by the name of the file.
-        needs_label: whether there must be answers; else they are read if they are there.
+        needs_label: whether answers are read and must be there; else they are passed over.
         suffixes: which files of a folder are texts; None takes .txt.
         encoding: of text.
         errors: what to do with bytes that are no text: "strict", "replace" or "ignore".
@@ -69,17 +73,17 @@ def read(
     if purpose not in get_args(Purpose):
         expected = " or ".join(map(repr, get_args(Purpose)))
         raise UsageError(say("read", "purpose is not accepted", expected=expected, got=repr(purpose)))
-    said, kind = columns or Columns(), _format(name, format)
+    said, kind = columns or Columns(), format_of(name, format)
     if kind != "conllu" and kind in ("ts", "folder") and purpose == "tag":
         cure = "Take CSV in long form, JSON lines, CoNLL-U or .npz"
         raise UsageError(say(name, "this format has no label for each step", cure=cure))
     if kind == "conllu" and purpose != "tag":
         raise UsageError(say(name, "CoNLL-U has labels for words, not for sentences", cure="Take elman train tag"))
     if kind == "folder":
-        return read_text_folder(
+        read = read_text_folder(
             name, purpose, needs_label=needs_label, suffixes=suffixes, encoding=encoding, errors=errors, verbose=verbose
         )
-    if kind == "npz":
+    elif kind == "npz":
         read = read_npz(name, purpose, said, needs_label=needs_label)
     elif kind == "parquet":
         read = as_dataset(read_parquet(name), purpose, said, needs_label=needs_label)
@@ -90,7 +94,7 @@ def read(
         read = _of_lines(name, kind, purpose, said, needs_label, encoding, errors, verbose)
     if needs_label:
         read.check_answers()
-    return read
+    return replace(read, format=kind)
 
 
 def _of_lines(
@@ -100,14 +104,22 @@ def _of_lines(
     if kind == "jsonl":
         return as_dataset(read_json_lines(name, lines, verbose=verbose), purpose, said, needs_label=needs_label)
     if kind == "ts":
-        return read_ts(name, lines, purpose, verbose=verbose)
+        return read_ts(name, lines, purpose, needs_label=needs_label, verbose=verbose)
     if kind == "conllu":
         return read_conllu(name, lines, label=said.label, needs_label=needs_label, verbose=verbose)
     return read_labelled_lines(name, lines, purpose, needs_label=needs_label)
 
 
-def _format(name: str, said: str | None) -> str:
-    """Say which format a file is, by its first bytes or its name."""
+def format_of(name: str, said: str | None = None) -> str:
+    """Say which format a file is, by its first bytes or its name.
+
+    Args:
+        name: of the file; "-" is standard input.
+        said: what the user says it is.
+
+    Raises:
+        UsageError: if there is no such format, or nothing says which it is.
+    """
     if said is not None:
         if said not in FORMATS:
             raise UsageError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.tasks.lexicon import split_words
 
@@ -21,7 +21,7 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
         path: of the file, for messages.
         lines: of the file.
         purpose: what it is read for.
-        needs_label: whether each line must have a label.
+        needs_label: whether labels are read, and each line must have one.
 
     Raises:
         DataError: naming the line that has no tab, or several.
@@ -47,7 +47,7 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
                 say(where, "the label is missing" if not count else "this line has a label", got=got, cure=cure)
             )
     if purpose == "tag":
-        return _tagged(path, lines, labelled)
+        return _tagged(path, lines, labelled, needs_label)
     numbers = [number for number, _ in filled]
     y: Any = None
     texts = [line for _, line in filled]
@@ -61,21 +61,22 @@ def read_labelled_lines(path: str, lines: list[str], purpose: Purpose, *, needs_
         def place(row: int) -> str:
             return f"{path}, line {numbers[row]:,}"
 
-        read: Any = as_numbers if purpose == "regress" else as_labels
-        y = read(answers, what="the label", place=place)
+        if needs_label:
+            read: Any = as_numbers if purpose == "regress" else as_labels
+            y = read(answers, what="the label", place=place)
         form = "a label, a tab and a text in each line" if first else "a text, a tab and a label in each line"
         for row, text in enumerate(texts):
             if not text.strip():
                 cure = "Leave it out: nothing can be said about nothing"
                 raise DataError(say(place(row), "the text is empty", expected="at least one character", cure=cure))
-    return Dataset(path, texts, y, numbers, purpose, form, Columns())
+    return Dataset(path, texts, y, numbers, purpose, form)
 
 
-def _tagged(path: str, lines: list[str], labelled: bool) -> Dataset:
+def _tagged(path: str, lines: list[str], labelled: bool, needs_label: bool) -> Dataset:
     if not labelled:
         filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         X = [split_words(line) for _, line in filled]
-        return Dataset(path, X, None, [number for number, _ in filled], "tag", "a sentence in each line", Columns())
+        return Dataset(path, X, None, [number for number, _ in filled], "tag", "a sentence in each line")
     X, y, ids = [], [], []
     words: list[str] = []
     labels: list[str] = []
@@ -93,4 +94,5 @@ def _tagged(path: str, lines: list[str], labelled: bool) -> Dataset:
             y.append(np.array(labels, str))
             ids.append(len(X))
             words, labels = [], []
-    return Dataset(path, X, y, ids, "tag", "a word, a tab and its label in each line", Columns())
+    y = y if needs_label else None
+    return Dataset(path, X, y, ids, "tag", "a word, a tab and its label in each line")

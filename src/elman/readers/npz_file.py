@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import DataError, UsageError, say
+from elman.errors import DataError, ElmanError, UsageError, say
 from elman.readers.dataset import Columns, Dataset, Purpose
 from elman.readers.words import listed
 
@@ -36,9 +36,7 @@ def read_npz(path: str, purpose: Purpose, said: Columns, *, needs_label: bool) -
     """
     arrays = _arrays(path)
     name = said.features[0] if said.features else _found(path, arrays, _X, "--features", "sequences")
-    assert name is not None, "sequences are needed"
-    label = said.label if said.label in arrays or needs_label else None
-    label = label or _found(path, arrays, _Y, "--label" if needs_label else None, "labels")
+    label = (said.label or _found(path, arrays, _Y, "--label", "labels")) if needs_label else None
     for wanted in (name, *([label] if label else [])):
         if wanted not in arrays:
             raise UsageError(say(path, f"there is no array {wanted!r}", expected=f"one of {listed(arrays)}"))
@@ -52,17 +50,18 @@ def read_npz(path: str, purpose: Purpose, said: Columns, *, needs_label: bool) -
     taken = {"features": f"array {name!r}, {form}"}
     if label is not None:
         taken["label"] = f"array {label!r}"
-    return Dataset(path, X, y, ids.tolist(), purpose, "arrays of NumPy", Columns(), taken)
+    return Dataset(path, X, y, ids.tolist(), purpose, "arrays of NumPy", taken=taken)
 
 
 def _arrays(path: str) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(
-                    say(path, "this is a single array", expected="an archive", cure="Write it with np.savez")
-                )
+        archive = np.load(path, allow_pickle=False)
+        if not hasattr(archive, "files"):
+            raise DataError(say(path, "this is a single array", expected="an archive", cure="Write it with np.savez"))
+        with archive:
             return {name: archive[name] for name in archive.files}
+    except ElmanError:
+        raise
     except ValueError as error:
         if "allow_pickle" not in str(error) and "pickled" not in str(error):
             raise DataError(say(path, f"the archive cannot be read ({error})")) from None
@@ -75,14 +74,12 @@ def _arrays(path: str) -> dict[str, Array]:
         raise DataError(say(path, f"the archive cannot be read ({error})")) from None
 
 
-def _found(path: str, arrays: dict[str, Array], known: tuple[str, ...], flag: str | None, what: str) -> str | None:
+def _found(path: str, arrays: dict[str, Array], known: tuple[str, ...], flag: str, what: str) -> str:
     """Find an array by its name; of those of Keras's data sets that of training."""
     for name in (*known, f"{known[0]}_train"):
         for given in arrays:
             if given.lower() == name:
                 return given
-    if flag is None:
-        return None
     cure = f"Say which it is: {flag} {next(iter(arrays), 'NAME')}"
     wrong, got = f"no array is known to be the {what}", f"arrays {listed(arrays)}"
     raise UsageError(say(path, wrong, expected=f"one that is called {' or '.join(known[:3])}", got=got, cure=cure))

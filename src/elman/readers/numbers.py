@@ -20,6 +20,7 @@ Place = Callable[[int], str]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "missing"})
 """What stands where a value is missing, in small letters."""
 
+_GREATEST = float(np.finfo(np.float32).max)  # models compute in float32
 _FILL = "Fill it, or leave those rows out"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -54,7 +55,7 @@ def as_numbers(cells: Sequence[Any], *, what: str, place: Place) -> NDArray[np.f
     """
     try:
         numbers = np.fromiter(map(float, cells), np.float64, len(cells))
-        if np.isfinite(numbers).all():
+        if not len(numbers) or np.abs(numbers).max() <= _GREATEST:  # which NaN is not
             return numbers
     except (ValueError, TypeError, OverflowError):
         pass
@@ -66,6 +67,9 @@ def as_numbers(cells: Sequence[Any], *, what: str, place: Place) -> NDArray[np.f
             raise DataError(say(place(row), f"{what} holds no number", got=repr(cell), cure=_cure(cell)))
         if not np.isfinite(float(cell)):
             raise DataError(say(place(row), f"{what} is infinite", expected="a finite number", got=str(cell)))
+        if abs(float(cell)) > _GREATEST:
+            wrong = f"a number of {what} is too large for float32"
+            raise DataError(say(place(row), wrong, expected="smaller numbers", got=str(cell)))
     raise AssertionError("one of the cells was no finite number")
 
 
@@ -128,6 +132,12 @@ def as_labels(cells: Sequence[Any], *, what: str, place: Place) -> Array:
     if all(isinstance(cell, int) for cell in cells):  # of which bool is one
         return np.array(cells)
     texts = [cell.strip() if isinstance(cell, str) else str(cell) for cell in cells]
+    if all(map(is_number, texts)):
+        for row, text in enumerate(texts):
+            if "." in text and not float(text).is_integer():
+                wrong, cure = f"{what} holds fractions, which are no classes", "For numbers: elman train regress"
+                raise DataError(say(place(row), wrong, expected="texts or integers", got=text, cure=cure))
+        texts = [re.sub(r"\.0*$", "", text) for text in texts]  # integers, as pandas writes them beside an empty cell
     if all(_INTEGER.fullmatch(text) for text in texts):
         return np.array([int(text) for text in texts])
     return np.array(texts, str)

@@ -128,6 +128,14 @@ def find_columns(table: Table, purpose: Purpose, said: Columns, *, needs_label: 
     if time is None and not lists and said.form != "wide":
         time = _named(table, free, _TIMES, "--time", "time")
     form = said.form or _form(table, purpose, said, key, time, lists)
+    if form == "wide" and time is not None and key is None and not said.features:
+        wrong = f"column {time!r} may say the time, but none is known to say which sequence a row belongs to"
+        cure = (
+            f"Say which one does: --id {free[0]}, or name the features, if each row is a sequence: --features {free[0]}"
+        )
+        raise UsageError(
+            say(table.path, wrong, expected="a column such as 'id'", got=f"columns {listed(table.names)}", cure=cure)
+        )
     if form == "wide":
         time = said.time
     free = [name for name in free if name != time]
@@ -189,7 +197,7 @@ def _is_sequence(table: Table, name: str) -> bool:
 
 
 def _label(table: Table, purpose: Purpose, said: Columns, free: list[str]) -> str | None:
-    found = [name for name in free if _plain(name) in _LABELS]
+    found = [name for name in free if _plain(name) in _LABELS and _may_be_label(table, name, purpose)]
     for wanted in ("label", "labels", "target", "y"):
         exact = [name for name in found if _plain(name) == wanted]
         if len(exact) == 1:
@@ -215,6 +223,14 @@ def _label(table: Table, purpose: Purpose, said: Columns, free: list[str]) -> st
         # What differs in every row is a name, not a class.
         return texts[0] if len(set(table.cells[texts[0]])) < len(table) else None
     return None
+
+
+def _may_be_label(table: Table, name: str, purpose: Purpose) -> bool:
+    """Tell whether a column of that name may be one: y may be a direction in space, and fractions are no classes."""
+    if _plain(name) == "y" and any(_plain(other) == "z" for other in table.names):
+        return False
+    cells = [cell for cell in table.cells[name][:_ENOUGH] if not is_missing(cell)]
+    return purpose == "regress" or not any(is_number(cell) and not float(cell).is_integer() for cell in cells)
 
 
 def _features(table: Table, free: list[str], lists: bool) -> list[str]:

@@ -27,7 +27,7 @@ def as_dataset(table: Table, purpose: Purpose, said: Columns, *, needs_label: bo
         table: with named columns.
         purpose: "classify", "regress" or "tag".
         said: what the columns are, as far as it is known.
-        needs_label: whether answers must be there.
+        needs_label: whether answers are read, and must be there.
 
     Raises:
         UsageError: if it is not known what a column is.
@@ -36,15 +36,10 @@ def as_dataset(table: Table, purpose: Purpose, said: Columns, *, needs_label: bo
     if not len(table):
         raise DataError(say(table.path, "it has no rows below its header", expected="at least one"))
     columns = find_columns(table, purpose, said, needs_label=needs_label)
-    if columns.label is not None and not needs_label and all(map(is_missing, table.cells[columns.label])):
-        columns = replace_label(columns)
+    if not needs_label:  # what was learned as a label is no feature, whatever stands in it now
+        columns = Columns(columns.id, columns.time, None, columns.features, columns.form)
     read = _long if columns.form == "long" else _wide
     return read(table, purpose, columns)
-
-
-def replace_label(columns: Columns) -> Columns:
-    """Give the same columns without a label."""
-    return Columns(columns.id, columns.time, None, columns.features, columns.form)
 
 
 # --- a row for each step --------------------------------------------------------------------------------------------
@@ -146,10 +141,7 @@ def _wide(table: Table, purpose: Purpose, columns: Columns) -> Dataset:
     ids = list(table.cells[columns.id]) if columns.id else list(table.lines)
     y: Any = None
     if columns.label is not None:
-        cells = table.cells[columns.label]
         y = _tags(table, columns.label, X) if purpose == "tag" else _answers(table, columns.label, purpose)
-        if purpose != "tag" and any(isinstance(cell, list) for cell in cells):
-            raise AssertionError("lists were refused as labels")
     empty = [row for row, x in enumerate(X) if not len(x)]
     if empty and purpose != "tag":
         cure = "Leave it out: nothing can be said about nothing"
@@ -298,4 +290,4 @@ def _dataset(
     if columns.form == "wide":
         form = f"{table.form}{'' if words else ' in wide form'}, a row for each sequence"
     form = ", ".join([form, *table.notes])
-    return Dataset(table.path, X, y, ids, purpose, form, columns, taken)
+    return Dataset(table.path, X, y, ids, purpose, form, columns=columns, taken=taken)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from elman.errors import DataError, UsageError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.readers.text import read_whole
 from elman.readers.words import some
@@ -32,7 +32,7 @@ def read_text_folder(
     Args:
         path: of the folder.
         purpose: "classify" or "regress".
-        needs_label: whether each text must lie in a folder of its class.
+        needs_label: whether labels are read, and each text must lie in a folder of its class.
         suffixes: which files are texts; None takes .txt.
         encoding: of the files.
         errors: "strict", "replace" or "ignore".
@@ -54,13 +54,13 @@ def read_text_folder(
         for file in watch(found.taken, total=len(found.taken), what=f"reading {path}", verbose=verbose)
     ]
     y: Any = None
-    if not loose:
+    if needs_label:
         place = lambda row: names[row]  # noqa: E731 - said in one line
         y = (as_numbers if purpose == "regress" else as_labels)(labels, what="the folder", place=place)
-        if purpose == "classify" and len(set(labels)) < 2 and needs_label:
+        if purpose == "classify" and len(set(labels)) < 2:
             wrong, expected = f"all texts lie in one folder, {labels[0]!r}", "a folder for each class"
             raise DataError(say(path, wrong, expected=expected))
     form = "a folder of texts" if loose else "a folder of texts for each class"
     if found.left:
         form += f", {some(len(found.left), 'file')} of other kinds left"
-    return Dataset(path, X, y, names, purpose, form, Columns(), {} if loose else {"label": "the folder"})
+    return Dataset(path, X, y, names, purpose, form, taken={} if y is None else {"label": "the folder"})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, say
-from elman.readers.dataset import Columns, Dataset, Purpose
+from elman.readers.dataset import Dataset, Purpose
 from elman.readers.numbers import as_labels, as_numbers
 from elman.training.progress import Verbose, watch
 
@@ -20,13 +20,14 @@ __all__ = ["read_ts"]
 _YES = {"true": True, "false": False}
 
 
-def read_ts(path: str, lines: list[str], purpose: Purpose, *, verbose: Verbose = 0) -> Dataset:
+def read_ts(path: str, lines: list[str], purpose: Purpose, *, needs_label: bool, verbose: Verbose = 0) -> Dataset:
     """Read cases of equal or unequal lengths.
 
     Args:
         path: of the file, for messages.
         lines: of the file.
         purpose: "classify" or "regress".
+        needs_label: whether answers are read.
         verbose: 0 silent; else what takes long shows how far it is.
 
     Raises:
@@ -46,7 +47,7 @@ def read_ts(path: str, lines: list[str], purpose: Purpose, *, verbose: Verbose =
         channels = line.strip().split(":")
         if labelled:
             answers.append(channels.pop().strip())
-            if classes and answers[-1] not in classes:
+            if needs_label and classes and answers[-1] not in classes:
                 expected = f"one of the header's: {', '.join(classes)}"
                 raise DataError(say(where, "the label is not in @classLabel", expected=expected, got=repr(answers[-1])))
         if len(channels) != (dimensions or len(channels)) or not channels:
@@ -61,14 +62,14 @@ def read_ts(path: str, lines: list[str], purpose: Purpose, *, verbose: Verbose =
     if not X:
         raise DataError(say(path, "there are no cases after @data", expected="at least one"))
     y: Any = None
-    if labelled:
+    if labelled and needs_label:
         place = lambda row: f"{path}, line {numbers[row]:,}"  # noqa: E731 - said in one line
         read = as_numbers if purpose == "regress" else as_labels
         y = read(answers, what="the label", place=place)
-    taken = {"label": "at the end of each case"} if labelled else {}
+    taken = {"label": "at the end of each case"} if y is not None else {}
     name = header.get("problemname", (0, []))[1]
     form = f"time series of sktime, {' '.join(name)}" if name else "time series of sktime"
-    return Dataset(path, X, y, numbers, purpose, form, Columns(), taken)
+    return Dataset(path, X, y, numbers, purpose, form, taken=taken)
 
 
 def _header(path: str, lines: list[str]) -> tuple[dict[str, tuple[int, list[str]]], int]:

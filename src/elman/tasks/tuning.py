@@ -14,10 +14,9 @@ import fcntl
 import hashlib
 import json
 import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,107 +24,13 @@ import numpy as np
 
 from elman.errors import DataError, DivergedError, Interrupted, ResourceError, UsageError, say
 from elman.tasks.base import Task
-from elman.tasks.language_model import LanguageModel
-from elman.tasks.regressor import SequenceRegressor
-from elman.tasks.tagger import SequenceTagger
-from elman.training.callbacks import Callback
-from elman.training.progress import Bar, Lines, Progress, check_verbose
+from elman.tasks.search_space import Range, search_space
+from elman.tasks.trial import Found, Watcher, as_found, trial_progress
+from elman.training.progress import check_verbose
 
-__all__ = ["Found", "Search", "fingerprint", "search_space"]
+__all__ = ["Found", "Range", "Search", "fingerprint", "search_space"]
 
 _NAME = "elman"
-
-# Trials whose whole course is known before one may be given up, and the share of its epochs that each may take first:
-# the one-cycle schedule lets all do badly while its rate is high.
-_STARTUP, _WARMUP = 4, 0.3
-
-
-@dataclass(frozen=True)
-class Range:
-    """What an argument may be.
-
-    Attributes:
-        low: the least; for words all of them.
-        high: the greatest.
-        log: whether factors count, not differences.
-    """
-
-    low: Any
-    high: Any = None
-    log: bool = False
-
-    def suggest(self, trial: Any, name: str) -> Any:
-        """Let Optuna choose."""
-        if isinstance(self.low, list):
-            return trial.suggest_categorical(name, self.low)
-        suggest = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
-        return suggest(name, self.low, self.high, log=self.log)
-
-    def holds(self, value: Any) -> bool:
-        """Tell whether a value is one of them."""
-        if isinstance(self.low, list):
-            return value in self.low
-        return value is not None and self.low <= value <= self.high
-
-
-def search_space(kind: type[Task], *, numbers: bool = True) -> dict[str, Range]:
-    """Give the arguments that are searched, and where.
-
-    Args:
-        kind: the class of the task.
-        numbers: whether its sequences are numbers, which noise is for; embeddings are for the others.
-
-    Example:
-        >>> sorted(search_space(SequenceRegressor))
-        ['batch', 'cell', 'dropout', 'hidden', 'layers', 'lr', 'noise', 'weight_decay']
-    """
-    if kind is LanguageModel:
-        known = LanguageModel().get_params()
-        space = {
-            "cell": Range(["lstm", "gru"]),
-            "layers": Range(1, 3),
-            "hidden": Range(64, 512, log=True),
-            "embedding": Range(32, 256, log=True),
-            "dropout": Range(0.0, 0.6),
-            "batch": Range(16, 128, log=True),
-            "lr": Range(3e-4, 1e-2, log=True),
-        }
-        return {name: held for name, held in space.items() if name in known}
-    wide = kind is SequenceTagger
-    space = {
-        "cell": Range(["gru", "lstm"]),
-        "layers": Range(1, 3 if wide else 2),
-        "hidden": Range(64 if wide else 32, 400 if wide else 256, log=True),
-        "dropout": Range(0.0, 0.6),
-        "lr": Range(5e-4, 2e-2, log=True),
-        "weight_decay": Range(1e-5, 1e-1, log=True),
-        "batch": Range(8, 64, log=True),
-    }
-    return space | ({"noise": Range(0.0, 0.8)} if numbers else {"embedding": Range(32, 200, log=True)})
-
-
-@dataclass(frozen=True)
-class Found:
-    """A trial.
-
-    Attributes:
-        number: in the order in which they began, from 1.
-        loss: on what was kept back: nats of a label or a character, for numbers the share of the variance that is left;
-            None if it was given up or failed.
-        state: "complete", "pruned" or "failed".
-        arguments: of the task, those that were searched.
-        figures: such as accuracy, at its end.
-        epochs: that it took.
-        seconds: that it took.
-    """
-
-    number: int
-    loss: float | None
-    state: str
-    arguments: dict[str, Any]
-    figures: dict[str, float] = field(default_factory=dict)
-    epochs: int = 0
-    seconds: float = 0.0
 
 
 @dataclass
@@ -192,7 +97,7 @@ class Search:
         """
         began = time.perf_counter()
         with self._open() as study:
-            self._found = [_found(trial) for trial in _finished(study)]
+            self._found = [as_found(trial) for trial in _finished(study)]
             while self._counted(study) < trials:
                 if timeout is not None and time.perf_counter() - began >= timeout:
                     return
@@ -273,9 +178,9 @@ class Search:
         arguments = {name: held.suggest(trial, name) for name, held in self.space.items()}
         name = f"trial {trial.number + 1}"
         task: Any = self.kind(
-            **self.fixed, **arguments, random_state=self.seed, verbose=_progress(name) if self.verbose else 0
+            **self.fixed, **arguments, random_state=self.seed, verbose=trial_progress(name) if self.verbose else 0
         )
-        watcher = _Watcher(task, trial, judged, self._median(study), optuna.TrialPruned)
+        watcher = Watcher(optuna, task, trial, judged)
         began = time.perf_counter()
         value, state = None, states.FAIL
         try:
@@ -297,58 +202,7 @@ class Search:
         trial.set_user_attr("figures", watcher.figures)
         trial.set_user_attr("epochs", watcher.epochs)
         trial.set_user_attr("seconds", round(time.perf_counter() - began, 2))
-        return _found(study.tell(trial, values=value, state=state))
-
-    def _median(self, study: Any) -> Callable[[int, int, float], bool]:
-        """Give a function that says whether a loss after so many epochs is worse than half of the others were then."""
-        complete = [
-            trial.intermediate_values
-            for trial in study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,))
-        ]
-
-        def is_worse(epoch: int, epochs: int, loss: float) -> bool:
-            # The share of the training counts, not the epoch: trials may differ in their batches, not in their epochs.
-            others = [min(held[k] for k in held if k <= epoch) for held in complete if any(k <= epoch for k in held)]
-            return len(others) >= _STARTUP and epoch + 1 >= _WARMUP * epochs and loss > float(np.median(others))
-
-        return is_worse
-
-
-class _Watcher(Callback):
-    """Judges a trial after every epoch, and gives up one that is worse than half of the others."""
-
-    def __init__(
-        self, task: Any, trial: Any, judged: Any, is_worse: Callable[..., bool], pruned: type[Exception]
-    ) -> None:
-        self.task, self.trial, self.judged, self.is_worse, self.pruned = task, trial, judged, is_worse, pruned
-        self.loss: float | None = None
-        self.least = np.inf
-        self.figures: dict[str, float] = {}
-        self.epochs = 0
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        self.loss, self.figures = _judge(self.task, self.judged, logs)
-        self.least, self.epochs = min(self.least, self.loss), epoch + 1
-        self.trial.report(self.loss, epoch)
-        if epoch + 1 < self.params["epochs"] and self.is_worse(epoch, self.params["epochs"], self.least):
-            raise self.pruned
-
-
-def _judge(task: Any, judged: Any, logs: Mapping[str, float]) -> tuple[float, dict[str, float]]:
-    """Give the loss on what was kept back, and what people know it by."""
-    if judged is None:
-        return float(logs["val_loss"]), {}
-    X, y = judged
-    if isinstance(task, SequenceRegressor):
-        share = 1 - task.score(X, y)
-        return share, {"r2": 1 - share}
-    shares = task.predict_proba(X)
-    if isinstance(task, SequenceTagger):
-        shares, y = np.concatenate(list(shares)), np.concatenate(list(y))
-    numbers = task._head.numbers(np.asarray(y))
-    found = np.where(numbers >= 0, shares[np.arange(len(y)), numbers], 0.0)
-    loss = -np.log(np.maximum(found, 1e-12)).mean()  # a class that was never learned has no share at all
-    return float(loss), {"accuracy": float((shares.argmax(1) == numbers).mean())}
+        return as_found(study.tell(trial, values=value, state=state))
 
 
 def _shown(value: Any) -> str:
@@ -363,14 +217,6 @@ def _finished(study: Any) -> list[Any]:
         for trial in study.get_trials(deepcopy=False)
         if trial.state.is_finished() and trial.number not in interrupted
     ]
-
-
-def _found(trial: Any) -> Found:
-    state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
-    held = trial.user_attrs
-    loss = trial.value if state == "complete" else None
-    figures, epochs, seconds = held.get("figures", {}), held.get("epochs", 0), held.get("seconds", 0.0)
-    return Found(trial.number + 1, loss, state, dict(trial.params), figures, epochs, seconds)
 
 
 def fingerprint(X: Any, y: Any) -> str:
@@ -412,39 +258,6 @@ def _alone(path: str) -> Iterator[None]:
         finally:
             if not os.path.getsize(path):
                 os.unlink(path)
-
-
-def _progress(name: str) -> Progress:
-    stream = sys.stderr
-    return _TrialBar(name) if stream.isatty() else _TrialLines(name, stream)
-
-
-class _TrialBar(Bar):
-    """A bar for one trial, which leaves no lines."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    def _show(self, epoch: int, batch: float, figures: list[str], now: float) -> None:
-        super()._show(epoch, batch, [self.name, *figures], now)
-
-    def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
-        pass
-
-
-class _TrialLines(Lines):
-    """A line now and then for a trial that takes long."""
-
-    def __init__(self, name: str, stream: Any) -> None:
-        super().__init__(stream)
-        self.name = name
-
-    def _write(self, text: str, now: float) -> None:
-        super()._write(f"{self.name}  {text}", now)
-
-    def _show_epoch(self, epoch: int, logs: Mapping[str, float], now: float) -> None:
-        pass
 
 
 def _optuna() -> Any:
