@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from elman.inspection import pictures
 from elman.inspection.attribution import Attribution, Method, attribute
+from elman.inspection.opened import unwrapped
 from elman.inspection.plain import plain
+from elman.model.data import own_steps
 from elman.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -30,12 +32,15 @@ class Origins:
     Attributes:
         found: integrated gradients of all sequences.
         first: method -> the first sequence by it.
+        away_from: (B,) the step that distances are counted from: that of the answer, or the last one where the model
+            makes steps of its own.
         names: what the outputs stand for, or None.
         steps: what the steps of all sequences are called, (N,), or None.
     """
 
     found: Attribution
     first: Mapping[str, Attribution]
+    away_from: NDArray[np.int64]
     names: Sequence[str] | None = None
     steps: Sequence[str] | None = None
 
@@ -44,7 +49,7 @@ class Origins:
         """The share of an answer that comes from so many steps away, (K + 1,), a mean over the sequences."""
         found = self.found
         total = np.zeros(int(found.lengths.max()))
-        for b, at in enumerate(found.at):
+        for b, at in enumerate(self.away_from):
             sizes = np.nan_to_num(np.abs(found.of(b)))
             np.add.at(total, np.abs(np.arange(len(sizes)) - at), sizes / max(float(sizes.sum()), 1e-300))
         return total / max(float(total.sum()), 1e-300)
@@ -123,4 +128,5 @@ def origins(
         method: attribute(model, one, method=method, output=int(found.output[0]), at=int(found.at[0]), window=window)
         for method in get_args(Method)
     }
-    return Origins(found, first, names, steps)
+    own = own_steps(unwrapped(model, "origins").layers) is not None
+    return Origins(found, first, found.lengths - 1 if own else found.at, names, steps)

@@ -82,12 +82,11 @@ def contribution_map(found: Contributions, names: list[str], path: Path, *, titl
         top = np.nanmax(norms, initial=0)
         shown = np.where(norms > 0, norms, np.nan)
         # Six decades say where the gradient comes from; all of them would say how floats end.
-        image = axes.pcolormesh(
-            np.arange(norms.shape[1] + 1) - 0.5,
-            np.arange(norms.shape[0] + 1) - 0.5,
+        image = axes.imshow(
             np.maximum(shown, top * 1e-6) / (top or 1),
-            norm="log", vmin=1e-6, vmax=1, cmap="viridis", rasterized=True,
+            norm="log", aspect="auto", origin="lower", interpolation="none", cmap="viridis",
         )  # fmt: skip
+        image.set_clim(1e-6, 1)
         visible = np.flatnonzero((norms > top * 1e-6).any(axis=0))
         axes.set_xlim(-0.5, max(10, int(visible[-1]) if len(visible) else 0) + 0.5)
         steps = found.places.step
@@ -148,7 +147,7 @@ def heat_maps(
         limit = max(1.0, float(np.abs(values).max(initial=0)))
         signed = part in found.states[name] or values.min(initial=0) < 0
         axes.imshow(
-            values.T, aspect="auto", interpolation="nearest", cmap="RdBu_r" if signed else "viridis",
+            values.T, aspect="auto", interpolation="none", cmap="RdBu_r" if signed else "viridis",
             vmin=-limit if signed else 0, vmax=limit,
         )  # fmt: skip
         axes.set_ylabel(part, rotation=0, labelpad=12, fontsize=11)
@@ -172,7 +171,7 @@ def _signal(axes: Axes, signal: Array) -> None:
             axes.plot(values, color=colour, linewidth=1.0)
         axes.set_xlim(-0.5, len(signal) - 0.5)
     else:
-        axes.imshow(signal.T, aspect="auto", interpolation="nearest", cmap="gray_r")
+        axes.imshow(signal.T, aspect="auto", interpolation="none", cmap="gray_r")
     axes.set_ylabel("x", rotation=0, labelpad=12, fontsize=11)
     axes.set_xticks([])
     axes.set_yticks([])

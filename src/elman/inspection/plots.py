@@ -113,7 +113,9 @@ def as_svg(draw: Callable[[], Figure], *, name: str) -> str:
     with _theme("as_svg"):
         figure = draw()
         file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            file, format="svg", dpi=100, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = file.getvalue()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', text, count=1)

@@ -27,12 +27,12 @@ __all__ = ["SECTIONS", "Finding", "Section", "look"]
 
 Draw = Callable[..., "Figure"]
 
-# Steps that are gone through with the gradient, where the recurrences have as many weights as a 2 x 128 LSTM: 32
+# Steps that are gone through with the gradient, where the recurrences have as many weights as a 2 x 128 LSTM: 24
 # windows of 512 steps then take a second on two cores. Larger networks get fewer.
-_STEPS, _WEIGHTS = 16_384, 230_000
+_STEPS, _WEIGHTS = 12_288, 230_000
 _LEAST, _MOST = 8, 64
 _LAGS = 512
-_ANSWERS, _WINDOW = 12, 128
+_ANSWERS, _WINDOW = 8, 100
 
 
 class Finding(Protocol):
@@ -122,7 +122,7 @@ def _truncation(subject: Subject) -> dict[str, Any]:
     if (absent := _looks_both_ways(subject)) is not None:
         return absent
     lags, positions = _effort(subject, lags=256)
-    found = truncation_bias(subject.model, subject.x, subject.y, steps=lags, positions=min(positions, 32))
+    found = truncation_bias(subject.model, subject.x, subject.y, steps=lags, positions=min(positions, 16))
     sample = f"{_counted(found.places.step, 'position')} t, {found.steps[0]} to {found.steps[-1]} steps back"
     return {"finding": found, "sample": sample, "pictures": {"truncation_bias": found.plot}}
 

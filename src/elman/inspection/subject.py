@@ -13,7 +13,7 @@ from elman.inspection.opened import unwrapped
 from elman.inspection.states import text_labels
 from elman.layers import check_stack
 from elman.model import Sequential
-from elman.model.data import read_data, read_input
+from elman.model.data import own_steps, read_data, read_input
 from elman.ragged import Ragged
 from elman.tasks import Task
 from elman.tasks.network import choose
@@ -54,8 +54,9 @@ class Subject:
 
     @property
     def answers_each_step(self) -> bool:
-        """Whether the network has an output for every step."""
-        return check_stack(self.model.layers, input_size=self.model.input_size or 1, ids=bool(self.model.ids)).sequences
+        """Whether the network has an output for every step that comes in."""
+        ends = check_stack(self.model.layers, input_size=self.model.input_size or 1, ids=bool(self.model.ids))
+        return ends.sequences and own_steps(self.model.layers) is None
 
     @property
     def weights_of_recurrences(self) -> int:
@@ -132,8 +133,7 @@ def subject_of(model: Any, x: Any, y: Any, *, steps: int, where: str, **options:
             cure = "Give sequences as the task takes them"
             raise UsageError(say(where, f"a task takes no {next(iter(options))}", cure=cure))
         if x is None and not model.makes_data:
-            model._check_fitted(where)
-            return Subject(model.model_, None, None, None, None, "no data", "", model.history_)
+            return Subject(unwrapped(model, where), None, None, None, None, "no data", "", model.history_)
         found = model.to_network(x, y, steps=steps)
         whole = found.model.loss is not None
         return Subject(
