@@ -338,9 +338,9 @@ class Sequential(Quantizing):
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
         engine = self._engine_within(memory_budget, "train_on_batch")
-        if rng is None and self._draws is None:
-            self._draws = spawn(None).dropout  # kept, as making one costs more than a small step
-        draws = self._draws if rng is None else rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
+        if rng is None:
+            rng = self._draws = self._draws or spawn(None).dropout  # kept, as making one costs more than a small step
+        draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         batch = Batch(data.x, data.target, data.weights, True)
         loss, _, _ = engine.loss_and_gradients(batch, rng=draws, want_state=False)
         norm = clip_global_norm(self.parameters, math.inf if self.clip is None else self.clip)
