@@ -113,7 +113,9 @@ def as_svg(draw: Callable[[], Figure], *, name: str) -> str:
     with _theme("as_svg"):
         figure = draw()
         file = io.StringIO()
-        figure.savefig(file, format="svg", dpi=100, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            file, format="svg", dpi=100, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = file.getvalue()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', text, count=1)
@@ -143,7 +145,7 @@ def _theme(where: str) -> Iterator[None]:
     except ImportError as error:
         raise _missing(where) from error
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings: dict[str, Any] = dict.fromkeys(names, _INK)
+    settings: Any = dict.fromkeys(names, _INK)
     settings |= {f"{part}.facecolor": "none" for part in ("figure", "axes", "savefig", "legend")}
     settings |= {"svg.fonttype": "none", "svg.hashsalt": "elman", "font.size": 9.5}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
