@@ -198,6 +198,22 @@ def adding(n, steps, rng):
     return x, x[np.arange(n), first, :1] + x[np.arange(n), second, :1]
 
 
+def test_the_adding_problem_tells_an_lstm_from_an_rnn():
+    """What has to be remembered lies 25 to 50 steps back: nothing of that reaches an RNN, and an LSTM begins to learn."""
+    losses = {}
+    for kind, word in ((layers.RNN, "Vanishing"), (layers.LSTM, "Healthy")):
+        rng = np.random.default_rng(1)
+        x, y = adding(2000, 50, rng)
+        model = Sequential([kind(24), layers.Dense(1)])
+        model.compile({"type": "adam", "learning_rate": 0.005}, "mse", clip=1.0)
+        history = model.fit(x, y, epochs=13, batch_size=50, verbose=0, rng=1)
+        losses[kind] = history.history["loss"][-1]
+        report = elman.inspect(model, *adding(40, 50, rng), needs=40, verbose=0)
+        assert report["gradient_by_lag"].verdict.startswith(word)
+    assert losses[layers.RNN] > 0.15  # it says 1, whatever it sees: the variance of a sum of two numbers is 1/6
+    assert losses[layers.LSTM] < 0.12
+
+
 def test_planted_steps_are_named_through_the_report():
     """One marked step decides the class; `attribute` names it, and so does the report's section."""
     rng = np.random.default_rng(0)

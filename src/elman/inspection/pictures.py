@@ -181,9 +181,8 @@ def _name_steps(axes: Axes, text: Sequence[str]) -> None:
     """Write characters or words below the steps."""
     shown = [visible(part) for part in text]
     axes.grid(visible=False, axis="x")
-    turned = {"rotation": 90} if any(len(part) > 1 for part in shown) else {}
-    axes.set_xticks(range(len(shown)), shown, fontsize=7, family=font_family(), **turned)
-    axes.tick_params(axis="x", length=0)
+    axes.set_xticks(range(len(shown)), shown, fontsize=7, family=font_family())
+    axes.tick_params(axis="x", length=0, labelrotation=90 if any(len(part) > 1 for part in shown) else 0)
 
 
 def visible(step: str) -> str:

@@ -145,7 +145,7 @@ def _theme(where: str) -> Iterator[None]:
     except ImportError as error:
         raise _missing(where) from error
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings: dict[str, Any] = dict.fromkeys(names, _INK)
+    settings: Any = dict.fromkeys(names, _INK)
     settings |= {f"{part}.facecolor": "none" for part in ("figure", "axes", "savefig", "legend")}
     settings |= {"svg.fonttype": "none", "svg.hashsalt": "elman", "font.size": 9.5}
     with matplotlib.rc_context(settings), warnings.catch_warnings():

@@ -81,7 +81,7 @@ class Section:
         Raises:
             UsageError: if there is no such picture, or matplotlib is not installed.
         """
-        name = next(iter(self.pictures), None) if picture is None else picture
+        name = next(iter(self.pictures), "") if picture is None else picture
         if name not in self.pictures:
             expected = f"one of {list(self.pictures)}" if self.pictures else None
             cure = None if self.pictures else self.absent.rstrip(".")

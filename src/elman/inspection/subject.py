@@ -146,7 +146,8 @@ def subject_of(model: Any, x: Any, y: Any, *, steps: int, where: str, **options:
     if x is None:
         return Subject(model, None, None, None, None, "no data", "", history)
     if y is None or model.loss is None:
-        batch, rows, per_step = read_input(model, x, where=where, **options)[0], None, False
+        batch, per_step = read_input(model, x, where=where, **options)[0], False
+        rows: Any = None
     else:
         data = read_data(model, x, y, where=where, **options)
         batch, rows, per_step = data.x, data.target, data.per_step

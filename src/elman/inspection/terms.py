@@ -88,7 +88,8 @@ class Contributions:
     @property
     def verdict(self) -> str:
         """What it means, in one sentence."""
-        recurrent = {name: self.half(name) for name in self.norms if name.endswith(".weight_hh")}
+        ending = ".weight_hh"
+        recurrent = {name.removesuffix(ending): self.half(name) for name in self.norms if name.endswith(ending)}
         ordered = sorted(recurrent.items(), key=lambda item: item[1])
         (least, few), (most, many) = ordered[0], ordered[-1]
         reach = f"the last {few} steps" if few > 1 else "the step of the loss alone"
@@ -96,9 +97,7 @@ class Contributions:
             reach += f" in {least}, from the last {many} in {most}"
         else:
             reach += f" in {least}" if len(ordered) == 1 else " in every recurrence"
-        learns = (
-            "it learns from what it has just seen" if many <= _FEW else f"what it learns lies up to {many} steps back"
-        )
+        learns = "it learns from what it has just seen" if many <= _FEW else "the other half from further back"
         return f"Half of the gradient of the recurrent weights comes from {reach}: {learns}."
 
     def to_dict(self) -> dict[str, Any]:
