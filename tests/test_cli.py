@@ -51,7 +51,7 @@ def test_help_names_all_commands_and_needs_no_numpy():
     code = "import sys; from elman.cli.main import main; main(['--help']); sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for name in ("train", "sample", "stream", "evaluate", "info", "quantize", "add", "demo"):
+    for name in ("train", "tune", "predict", "sample", "stream", "evaluate", "info", "quantize", "add", "demo"):
         assert re.search(rf"\b{name}\b", done.stdout)
 
 

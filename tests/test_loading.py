@@ -89,6 +89,19 @@ def test_an_unknown_task_is_refused_with_the_file(saved, tmp_path):
         elman.load(tmp_path / "m")
 
 
+def test_the_state_of_a_stream_says_what_it_is(saved, tmp_path):
+    model = elman.load(saved["model"])
+    stream = model.stream(2)
+    stream.save(tmp_path / "state")
+    told = (
+        f"model file '{tmp_path / 'state'}': it holds the state of a stream, and no model. "
+        "Load the model it belongs to, and give its stream this file: model.stream().load(path)."
+    )
+    with pytest.raises(ModelFileError, match=re.escape(told)):
+        elman.load(tmp_path / "state")
+    model.stream().load(tmp_path / "state")
+
+
 @pytest.mark.parametrize("task", elman.tasks.TASKS)
 def test_weights_that_are_not_finite_are_loaded_only_if_told(saved, task, tmp_path):
     path, name = tmp_path / "m.elman", "dense.bias"

@@ -20,6 +20,8 @@ from elman.tasks.corpus import Corpus
 from elman.tasks.describe import describe
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.loading import TASKS, load
+from elman.tasks.memory import adding_problem, copy_memory
+from elman.tasks.network import NetworkData
 from elman.tasks.regressor import SequenceRegressor
 from elman.tasks.saving import SaveEachEpoch
 from elman.tasks.tables import read_sequences
@@ -36,6 +38,7 @@ __all__ = [
     "ByteVocabulary",
     "Corpus",
     "LanguageModel",
+    "NetworkData",
     "SaveEachEpoch",
     "SequenceClassifier",
     "SequenceRegressor",
@@ -45,6 +48,8 @@ __all__ = [
     "TokenVocabulary",
     "Vocabulary",
     "WordVocabulary",
+    "adding_problem",
+    "copy_memory",
     "describe",
     "find_files",
     "load",

@@ -20,6 +20,7 @@ from elman.model import Sequential
 from elman.model.quantization import BOUND, Quantization
 from elman.model.stored import stored
 from elman.ops.rounding import Storage
+from elman.tasks.network import NetworkData
 from elman.training import progress
 from elman.training.history import History
 from elman.training.loop import Batches
@@ -45,6 +46,7 @@ class Task:
 
     task: ClassVar[str]
     Params: ClassVar[type[TaskParams]]
+    makes_data: ClassVar[bool] = False  #: whether `to_network` needs no data
     _figures: ClassVar[tuple[str, ...]] = ()  #: metrics that `quantize` reports beside the loss
 
     model_: Sequential
@@ -164,6 +166,22 @@ class Task:
         task.model_, task.training_ = model, header.meta.training or {}
         task.history_ = History.from_tensors(header.read_history())
         return task
+
+    def to_network(self, X: Any = None, y: Any = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and data as it takes them: encoded, scaled, with targets as numbers.
+
+        Everything that takes a `Sequential`, such as the functions of `elman.inspection`, can be used with it.
+
+        Args:
+            X: what `fit` takes, or `predict`.
+            y: targets, if they are to be had too.
+            steps: take only so many steps, about: of sequences some, spread evenly, of a text the beginning.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: if the data does not fit the task.
+        """
+        raise NotImplementedError
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         """Return the model for a vocabulary as it stands in a file: compiled, its input size set, without weights."""

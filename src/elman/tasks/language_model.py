@@ -15,15 +15,17 @@ from elman.errors import DataError, ModelFileError, UsageError, say
 from elman.model import Sequential
 from elman.model.budget import Budget
 from elman.model.memory import check_memory
+from elman.ragged import Ragged
 from elman.tasks.corpus import Corpus, Texts, as_corpus
 from elman.tasks.figures import Figures
 from elman.tasks.known_units import UNITS, as_units, stored_units
 from elman.tasks.language_network import LanguageModelParams, compile_network, network, rate_over
+from elman.tasks.network import NetworkData
 from elman.tasks.presets import FILLED, PRESETS, filled
 from elman.tasks.text_answers import SCORE_STEPS, TextAnswers
 from elman.tasks.units import Units
-from elman.training import progress
 from elman.training.callbacks import Callback
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.seeds import spawn
 from elman.training.streams import StreamBatches
@@ -91,6 +93,7 @@ class LanguageModel(TextAnswers):
     task: ClassVar[str] = "language_model"
     Params = LanguageModelParams
     _figures = ("perplexity",)
+    makes_data = True
 
     settings_: dict[str, Any]
     units: Any  # a str for the command, though a vocabulary will do
@@ -148,7 +151,14 @@ class LanguageModel(TextAnswers):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, text: Texts | Corpus, y: None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(
+        self,
+        text: Texts | Corpus,
+        y: None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
+    ) -> Self:
         """Learn from a text.
 
         The vocabulary is that of the whole text. The validation loss is what `score` gives for its last `val_split`.
@@ -158,6 +168,7 @@ class LanguageModel(TextAnswers):
                 a `Corpus`, for all else that can be said about files and memory.
             y: ignored; scikit-learn passes it.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
+            watch: "gradients" shows their norms and warns when they vanish or explode; see `Sequential.fit`.
 
         Raises:
             DataError: if the text has fewer than two units or holds lone surrogates, or units are a file that is no
@@ -167,8 +178,8 @@ class LanguageModel(TextAnswers):
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
             Interrupted: after Ctrl-C or SIGTERM; the model is as it was after the last finished batch.
         """
-        self._checked_params()  # refused before anything is read
-        progress.make(self.verbose)
+        self._checked_params()  # refused before anything is read or changed
+        Course(verbose=self.verbose, watch=watch)
         units = as_units(self.units, where="LanguageModel")
         corpus = as_corpus(text, where="fit", units=self.units, verbose=self.verbose)
         ids, vocabulary = corpus.ids, corpus.vocabulary
@@ -224,6 +235,7 @@ class LanguageModel(TextAnswers):
             rng=seeds.dropout,
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 
@@ -259,6 +271,41 @@ class LanguageModel(TextAnswers):
 
     def _vocabulary(self) -> dict[str, Any]:
         return self.vocabulary_.to_dict()
+
+    def to_network(self, X: Texts | Corpus | None = None, y: None = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and a text as it takes it: one stream, every unit the target of the one before.
+
+        Args:
+            X: as for `score`; None lets the model write a text itself, 2,000 units or `steps`, with the seed 0.
+            y: ignored.
+            steps: take only so many units, from the beginning.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: if the text has fewer than two units.
+
+        Example:
+            >>> model = LanguageModel(layers=1, hidden=8, epochs=1, verbose=0, random_state=0).fit("to be " * 99)
+            >>> found = model.to_network("to be", steps=3)
+            >>> found.x, found.steps, found.outputs[:3]
+            (Ragged(1 sequences, 3 steps, token ids), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
+        """
+        self._check_fitted("to_network")
+        if X is None:
+            X = "".join(self.sample(1 + min(steps or 2000, 2000), random_state=0))
+            ids, of = self.vocabulary_.encode(X), "text that the model wrote itself"
+        else:
+            ids, of = self._one_stream(X, "to_network")[0].ids, "the text"
+        whole = len(ids) - 1
+        count = min(steps or whole, whole)
+        part = np.asarray(ids[: count + 1], np.int64)
+        kind, piece = self.vocabulary_.kind, self.vocabulary_.piece
+        first = f"the first {count:,} of {whole:,} {kind} of {of}"
+        sample = f"{whole:,} {kind} of {of}" if count == whole else first
+        length = np.array([count])
+        x, y_rows = (Ragged.trusted(np.ascontiguousarray(rows), length) for rows in (part[:-1], part[1:]))
+        outputs = list(map(piece, range(self.vocabulary_.size)))
+        return NetworkData(self.model_, x, y_rows, list(map(piece, part[:-1].tolist())), outputs, sample)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         size = vocabulary.get("size") if vocabulary is not None and vocabulary.get("unit") == "token" else None

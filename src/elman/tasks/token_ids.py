@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -88,6 +90,7 @@ def on_disk(parts: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> 
     need, folder = n_ids * dtype.itemsize, "the temporary folder"
     try:
         folder = tempfile.gettempdir()
+        _warn_of_another(folder)
         with tempfile.TemporaryFile(prefix="elman-") as file:
             free = shutil.disk_usage(folder).free
             if free < need:
@@ -103,3 +106,11 @@ def on_disk(parts: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> 
         wrong = f"no room for {need / 1e9:.2f} GB of ids in {folder} ({error.strerror or error})"
         cure = "Set TMPDIR to a folder that has it; nothing was left behind"
         raise ResourceError(say("Corpus", wrong, cure=cure)) from None
+
+
+def _warn_of_another(folder: str) -> None:
+    """Say that TMPDIR names no folder that can be written: Python silently takes another one then."""
+    asked = os.environ.get("TMPDIR")
+    if asked and not (os.path.isdir(asked) and os.access(asked, os.W_OK)):
+        wrong = f"TMPDIR is {asked!r}, where nothing can be written, so the ids lie in {folder}"
+        warnings.warn(say("Corpus", wrong, cure="Set TMPDIR to a folder that is there"), UserWarning, stacklevel=2)
