@@ -350,7 +350,7 @@ class Sequential(Quantizing):
             error = DivergedError(say("train_on_batch", wrong, expected="finite numbers", cure=cure))
             error.norm = norm
             raise error
-        if self.gradient_noise and draws is not None:
+        if self.gradient_noise:
             add_gradient_noise(self.parameters, draws, variance=self.gradient_noise, step=optimizer.steps)
         optimizer.step(self.parameters)
         return loss
