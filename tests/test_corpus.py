@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from elman.cli.main import main
 from elman.errors import DataError, DataTypeError, ResourceError, UsageError
-from elman.tasks import Corpus, LanguageModel, Vocabulary, corpus, find_files, read_text, sources, vocabulary
+from elman.tasks import Corpus, LanguageModel, Vocabulary, corpus, find_files, read_text, sources, token_ids, vocabulary
 from elman.tasks.text_files import text_chunks
 
 HARD = "a\r\n\0é\u0301e\u0301 世界 👩‍👩‍👧 \ufeff\U0010ffff"
@@ -268,7 +268,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(early, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if early:
-        monkeypatch.setattr(corpus.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+        monkeypatch.setattr(token_ids.shutil, "disk_usage", lambda _: usage(10, 9, 1))
         reason = "0.00 GB are free"
     else:
         make = tempfile.TemporaryFile

@@ -66,7 +66,8 @@ def test_a_config_that_does_not_fit_is_refused_with_the_file(saved, task, change
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"unit": "byte"}, "vocabulary: unknown form, expected unit 'code point' and symbols"),
+        ({"unit": "byte"}, "vocabulary: unknown form, expected unit 'byte' and nothing else"),
+        ({"unit": "rune"}, "vocabulary: unknown form, expected unit 'code point', 'byte', 'word' or 'token'"),
         ({"symbols": ["a"]}, "vocabulary: symbols must be one string"),
         ({"symbols": "ba"}, "Vocabulary: symbols must differ and stand in the order of their code points"),
     ],

@@ -5,4 +5,4 @@ from marked import model, x
 
 from elman import inspection
 
-plt.figure(FigureClass=lambda *_, **__: inspection.attribute(model, x[:20]).plot(sequence=3))
+plt.figure(FigureClass=lambda *_, **__: inspection.origins(model, x[3:23]).plot())

@@ -5,4 +5,5 @@ from marked import model, x
 
 from elman import inspection
 
-plt.figure(FigureClass=lambda *_, **__: inspection.gates_and_states(model, x[:200]).plot(sequence=3))
+found = inspection.gates_and_states(model, x[:200])
+plt.figure(FigureClass=lambda *_, **__: found.plot(sequence=3, signal=x[3]))

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.engines.native import Engine
-from elman.errors import DataError, UsageError, say
+from elman.errors import DataError, NotFittedError, UsageError, say
 from elman.model import Sequential
 from elman.model.data import DataOptions, own_steps, read_data, read_input
 from elman.model.double import doubled, twins, widened
 from elman.ops.losses import Loss
 from elman.ragged import Ragged
+from elman.tasks import Task
 from elman.training.batches import Batch
 from elman.training.loop import State
 from elman.training.watch import Heard, Recurrence, listen, recurrences
@@ -52,8 +53,11 @@ def unwrapped(model: Any, where: str) -> Sequential:
         where: who asks, for messages.
 
     Raises:
+        NotFittedError: if it is a task that was not fitted.
         UsageError: if it is neither.
     """
+    if isinstance(model, Task) and not hasattr(model, "model_"):
+        raise NotFittedError(say(where, f"{type(model).__name__} is not fitted yet", cure="Call fit first"))
     inner = getattr(model, "model_", model)
     if not isinstance(inner, Sequential):
         raise UsageError(say(where, "model is none", expected="a Sequential", got=type(model).__name__))

@@ -22,7 +22,7 @@ __all__ = ["Filing"]
 _MOST_STEPS = 2**53
 
 # What a copy takes over as it is.
-_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "quantization")
+_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "gradient_noise", "quantization")
 
 
 class Filing(Foundation):

@@ -20,7 +20,7 @@ from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
 from elman.training import metrics as metric_types
 from elman.training import optimizers
-from elman.training.checks import check_count
+from elman.training.checks import check_count, check_number
 from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
@@ -70,6 +70,7 @@ class Foundation:
         self.history: History | None = None
         self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
+        self.gradient_noise = 0.0
         self.loss: Loss | None = None
         self.quantization: Quantization | None = None
         self._parameters: Parameters | None = None
@@ -114,6 +115,7 @@ class Foundation:
         metrics: Iterable[MetricLike] | MetricLike | None = None,
         *,
         clip: float | None = None,
+        gradient_noise: float = 0.0,
     ) -> None:
         """Say how the model is trained.
 
@@ -124,6 +126,8 @@ class Foundation:
                 such as Huber(delta=2.0).
             metrics: names of `elman.metrics.METRICS`, objects such as TopK(k=3), or nothing.
             clip: greatest joint norm of all gradients of a batch; None leaves them alone.
+            gradient_noise: variance of normal noise that is added to gradients at the first step; it falls with the
+                steps as (1 + t)^-0.55 (Neelakantan et al. 2015).
 
         Raises:
             UsageError: if something is unknown, the loss does not fit the last layer, or a metric the loss.
@@ -137,7 +141,8 @@ class Foundation:
         measures = metric_types.get(metrics, found)
         loss_layers(self.layers, found)
         check_clip(clip, "compile")
-        self.optimizer = optimizers.get(optimizer)
+        noise = check_number("compile", "gradient_noise", gradient_noise)
+        self.optimizer, self.gradient_noise = optimizers.get(optimizer), noise
         self.loss, self.metrics, self.clip = found, measures, None if clip is None else float(clip)
         self._connect()
 
@@ -273,6 +278,7 @@ class Foundation:
                 "optimizer": self.optimizer.config(),
                 "metrics": [measure.config for measure in self.metrics],
                 "clip": self.clip,
+                **({"gradient_noise": self.gradient_noise} if self.gradient_noise else {}),
             }
         return {
             "name": self.name,
@@ -302,7 +308,7 @@ class Foundation:
             check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
         model.input_size, model.ids = checked.input_size, checked.ids
         if (how := checked.compile) is not None:
-            model.compile(how.optimizer, how.loss, how.metrics, clip=how.clip)
+            model.compile(how.optimizer, how.loss, how.metrics, clip=how.clip, gradient_noise=how.gradient_noise)
         return model
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:

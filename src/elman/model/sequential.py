@@ -23,7 +23,7 @@ from elman.training.batches import Batch
 from elman.training.callbacks import Callback
 from elman.training.course import Course, WatchWhat
 from elman.training.history import History
-from elman.training.optimizers import clip_global_norm
+from elman.training.optimizers import add_gradient_noise, clip_global_norm
 from elman.training.run import OnNonfinite, check_on_nonfinite
 from elman.training.seeds import Seed, spawn
 from elman.training.truncation import Truncate, TruncatedBatches, read_truncate
@@ -293,6 +293,7 @@ class Sequential(Quantizing):
             self._compiled("fit"),
             epochs=course.epochs,
             clip=self.clip,
+            gradient_noise=self.gradient_noise,
             callbacks=course.callbacks or (),
             validate=None if validation is None else validate,
             metrics=self.metrics,
@@ -337,9 +338,9 @@ class Sequential(Quantizing):
         if not self.built:
             self._build(data.input_size, data.ids, spawn(rng).init)
         engine = self._engine_within(memory_budget, "train_on_batch")
-        if rng is None and self._draws is None:
-            self._draws = spawn(None).dropout  # kept, as making one costs more than a small step
-        draws = self._draws if rng is None else rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
+        if rng is None:
+            rng = self._draws = self._draws or spawn(None).dropout  # kept, as making one costs more than a small step
+        draws = rng if isinstance(rng, np.random.Generator) else spawn(rng).dropout
         batch = Batch(data.x, data.target, data.weights, True)
         loss, _, _ = engine.loss_and_gradients(batch, rng=draws, want_state=False)
         norm = clip_global_norm(self.parameters, math.inf if self.clip is None else self.clip)
@@ -349,6 +350,8 @@ class Sequential(Quantizing):
             error = DivergedError(say("train_on_batch", wrong, expected="finite numbers", cure=cure))
             error.norm = norm
             raise error
+        if self.gradient_noise:
+            add_gradient_noise(self.parameters, draws, variance=self.gradient_noise, step=optimizer.steps)
         optimizer.step(self.parameters)
         return loss
 

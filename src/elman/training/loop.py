@@ -42,6 +42,7 @@ def fit(
     *,
     epochs: int = 1,
     clip: float | None = None,
+    gradient_noise: float = 0.0,
     callbacks: Sequence[Callback] = (),
     validate: Validate | None = None,
     metrics: Sequence[Measure] = (),
@@ -64,6 +65,8 @@ def fit(
         optimizer: takes the steps.
         epochs: how many.
         clip: greatest joint norm of the gradients; None leaves them alone and computes no norm.
+        gradient_noise: variance of noise that is added to them before the first step, falling from there; see
+            `elman.optimizers.add_gradient_noise`. It is drawn from `rng`; without one there is none.
         callbacks: hear of batches, epochs, the end and interruptions.
         validate: gives figures ("val_loss", …) after each epoch; it is handed a function that says
             whether it should stop early because a signal came.
@@ -97,6 +100,7 @@ def fit(
         batches,
         optimizer,
         clip=clip,
+        gradient_noise=gradient_noise,
         callbacks=callbacks,
         metrics=metrics,
         progress=progress or Progress(),

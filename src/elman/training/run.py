@@ -14,11 +14,12 @@ from elman.errors import DivergedError, Interrupted, UsageError, say
 from elman.training.callbacks import Callback, overridden
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
-from elman.training.optimizers import Optimizer, clip_global_norm
+from elman.training.optimizers import Optimizer, add_gradient_noise, clip_global_norm
 from elman.training.prefetch import in_time
 from elman.training.progress import Progress
 from elman.training.protocols import Batches, Engine, State, Watch
 from elman.training.signals import Signals
+from elman.training.step_figures import StepFigures
 
 __all__ = ["MAX_ROLLBACKS", "Breaks", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
 
@@ -60,6 +61,7 @@ class Run:
         batches: every `iter` is one epoch.
         optimizer: takes the steps.
         clip: greatest joint norm of the gradients, or None.
+        gradient_noise: variance of the noise on them; see `add_gradient_noise`.
         callbacks: hear of everything.
         metrics: figures to gather beside the loss.
         progress: shows where training is.
@@ -80,6 +82,7 @@ class Run:
         optimizer: Optimizer,
         *,
         clip: float | None,
+        gradient_noise: float = 0.0,
         callbacks: Sequence[Callback],
         metrics: Sequence[Measure],
         progress: Progress,
@@ -92,6 +95,7 @@ class Run:
         check_on_nonfinite(on_nonfinite, optimizer, callbacks)
         self.engine, self.batches, self.optimizer, self.clip = engine, batches, optimizer, clip
         self.callbacks, self.metrics, self.progress, self.rng, self.history = callbacks, metrics, progress, rng, history
+        self.gradient_noise = gradient_noise
         self.on_nonfinite, self.breaks, self.watch = on_nonfinite, breaks or Breaks(), watch
         # The name of this library first, then Keras's longer one for the same thing.
         self.begin_hooks = [*overridden(callbacks, "on_batch_begin"), *overridden(callbacks, "on_train_batch_begin")]
@@ -101,6 +105,7 @@ class Run:
         self.has_stepped = False
         self.finite_epochs, self.warned = 0, False
         self.finite = engine.parameters.flat.copy()
+        self.figures = StepFigures(history, engine.parameters, optimizer, len(batches))
 
     def train(self, epoch: int, signals: Signals, validate: Validate | None) -> dict[str, float]:
         """Give the figures of an epoch that ends with finite parameters, however often it has to be begun.
@@ -156,6 +161,7 @@ class Run:
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        figures, n_taken = self.figures, self.history.n_batches
         began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
@@ -189,7 +195,13 @@ class Run:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
             if finite:
-                step(parameters)
+                if self.gradient_noise and rng is not None:
+                    add_gradient_noise(parameters, rng, variance=self.gradient_noise, step=self.optimizer.steps)
+                if n_taken < figures.due:
+                    step(parameters)
+                else:
+                    figures.step(step, norm)
+                n_taken += 1
                 self.has_stepped = True
                 loss_sum += loss * weight
                 weight_sum += weight
