@@ -197,6 +197,18 @@ def test_what_adds_up_is_no_explosion() -> None:
     np.testing.assert_allclose(history["gradient/rnn/lag_64"], 65, rtol=1e-6)
 
 
+def test_one_loss_may_look_at_one_step_most() -> None:
+    """Where the greatest of all steps is taken, the last one may have next to nothing of the loss itself."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((12, 60, 2))
+    x[:, 59] = -5.0  # never the greatest
+    stack = [layers.RNN(6, activation="identity", return_sequences=True), layers.Pooling("mean_max"), layers.Dense(1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = trained(stack, x, rng.standard_normal((12, 1)), watch="gradients")
+    assert model.history.history["gradient/rnn/lag_1"][0] > 1
+
+
 def test_one_layer_with_memory_is_enough() -> None:
     x, y = data(12, 60)
     model = Sequential([layers.RNN(6, name="short", return_sequences=True), layers.LSTM(6), layers.Dense(1)])

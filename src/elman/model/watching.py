@@ -93,7 +93,9 @@ class GradientWatch:
         self._rng = np.random.default_rng(0)
         kinds = {name: found.layer.kind for name, found in recurrences(model.layers).items()}
         self._complaints = Complaints(kinds, clipped=model.clip is not None)
+        labels = model.loss is not None and model.loss.targets == "labels"
         self._causal = all(layer.causal for layer in model.layers) and own_steps(model.layers) is None
+        self._spread = not per_step and (labels or not self._causal)  # one loss that may look at all steps
 
     @functools.cached_property
     def _twin(self) -> Any:
@@ -161,7 +163,8 @@ class GradientWatch:
             left = by_lag / np.where(by_lag[:, :1] > 0, by_lag[:, :1], np.nan)
             shares[name] = {lag: _median(left[:, lag]) for lag in lags if np.isfinite(left[:, lag]).any()}
             dead[name] = _dead_of_steps(layer.units, steps, way)
-        return Sample(norms, shares, dead)
+        steps_seen = float(_steps_of(windows.batch.x).lengths.max()) if self._spread else 1.0
+        return Sample(norms, shares, dead, steps_seen)
 
     def _windows(self, batch: Batch, state: State | None) -> _Windows | None:
         """Choose some sequences of a batch, and of each a window that ends with the loss that is looked at."""
