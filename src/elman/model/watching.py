@@ -87,6 +87,7 @@ class GradientWatch:
         self.sampling = Sampling(clock=clock)
         self.figures: dict[str, float] = {}
         self.lines: list[str] = []
+        self._known: dict[str, float] = {}
         self._model = model
         self._epoch: defaultdict[str, list[float]] = defaultdict(list)
         # Its own: what training draws is not touched.
@@ -121,16 +122,16 @@ class GradientWatch:
             return False
         with self.sampling.taking(), np.errstate(all="ignore"):
             sample = self._sample(batch, state)
-            self.figures |= figures_of(sample)
-            self.lines = lines_of(sample)
-            for name, value in figures_of(sample).items():
+            self.figures, self.lines = figures_of(sample), lines_of(sample)
+            self._known |= self.figures
+            for name, value in self.figures.items():
                 self._epoch[name].append(value)
             self._complaints.hear(sample)
         return True
 
     def epoch(self) -> dict[str, float]:
         """Give the figures of the epoch: medians over its samples, or the last ones known where it had none."""
-        return self.figures | {name: float(np.median(values)) for name, values in self._epoch.items()}
+        return self._known | {name: float(np.median(values)) for name, values in self._epoch.items()}
 
     def finish(self) -> None:
         """Say what there is to be said at the end of training."""
