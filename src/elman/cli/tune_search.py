@@ -91,7 +91,11 @@ def _command(purpose: Purpose) -> Any:
             about={"data": fingerprint(read.X, read.y), "val_split": val_split, "seed": arguments["random_state"] or 0},
             verbose=0 if quiet else "auto",
         )
-        flags = [said.flags, f"--format {format}" if format else ""]
+        flags = [
+            said.flags,
+            f"--format {format}" if format else "",
+            _flags({"random_state": arguments["random_state"]}),
+        ]
         command = " ".join(filter(None, ["elman train", purpose, shlex.quote(data), *flags]))
         _run(search, (rest.X, rest.y), (back.X, back.y), command, trials, timeout, as_json=as_json, quiet=quiet)
 
@@ -139,7 +143,7 @@ def _text(
         verbose=verbose,
     )
     flags = [*map(shlex.quote, files), *([f"--column {shlex.quote(column)}"] if column else [])]
-    command = " ".join(["elman train text", *flags])
+    command = " ".join(filter(None, ["elman train text", *flags, _flags({"random_state": arguments["random_state"]})]))
     _run(search, corpus, None, command, trials, timeout, as_json=as_json, quiet=quiet)
 
 
@@ -189,7 +193,7 @@ def _run(
 
 
 def _line(found: Found) -> str:
-    result = {"complete": _figures(found), "pruned": "given up"}.get(found.state, found.state)
+    result = {"complete": _figures(found), "pruned": "given up"}.get(found.state, f"failed ({found.why})")
     cost = f"{some(found.epochs, 'epoch')}, {found.seconds:.1f} s"
     return f"trial {found.number}  {result}  {_flags(found.arguments)}  {cost}"
 
@@ -235,5 +239,7 @@ def _app(purpose: str, function: Any, options: list[Any]) -> typer.Typer:
     return app
 
 
-apps = {purpose: _app(purpose, _command(purpose), constructor_options(purpose)) for purpose in PURPOSES}
+apps: dict[str, typer.Typer] = {
+    purpose: _app(purpose, _command(purpose), constructor_options(purpose)) for purpose in PURPOSES
+}
 apps["text"] = _app("text", _text, options_of(LanguageModel, panel="Network and training", without={"verbose"}))
