@@ -49,9 +49,9 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
-    for module, package in (("elman.tasks.tables", "pyarrow"), ("elman.tasks.tuning", "optuna")):
-        if name == module:
-            pytest.importorskip(package)
+    needs = {"tables": "pyarrow", "token_vocabulary": "tokenizers", "tuning": "optuna"}
+    if needed := needs.get(name.removeprefix("elman.tasks.")):
+        pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 

@@ -32,6 +32,8 @@ __all__ = [
     "Quiet",
     "Suffixes",
     "Threads",
+    "Watch",
+    "alone",
     "check_output",
     "finish_streams",
     "guarded",
@@ -40,6 +42,7 @@ __all__ = [
     "is_usage",
     "leave_quietly",
     "load",
+    "make_folder",
     "prepare_streams",
     "print_json",
     "print_rehearsal",
@@ -73,6 +76,10 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say how large the network is and how long it will take, and train nothing.")
 ]
 Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
+
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show the gradients by layer and by lag, and warn if they vanish or explode.")
+]
 
 
 def talk(text: str) -> None:
@@ -207,6 +214,23 @@ def print_rehearsal(rehearsal: Any, *, as_json: bool) -> None:
     print("Nothing was trained and nothing saved. Leave out --dry-run to train.")
 
 
+def make_folder(path: Path, where: str) -> None:
+    """Make a folder for what a command writes, unless it is there.
+
+    Raises:
+        UsageError: if it cannot be one.
+    """
+    if str(path) == "-":
+        raise UsageError(say(where, "--output is a folder, not standard output", cure="Give its name"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(say(where, "--output is not a folder", got=path)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(say(where, f"the folder cannot be made ({reason.lower()})", got=path)) from None
+
+
 def use_threads(count: int | None) -> None:
     """Set the number of threads, if one was asked for."""
     if count is not None:
@@ -246,6 +270,22 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__name__ = function.__name__
     run.__doc__ = function.__doc__
+    return run
+
+
+def alone(command: Callable[..., None]) -> Callable[..., None]:
+    """Make what a group does without a command of one that is guarded."""
+
+    def run(ctx: typer.Context, **options: Any) -> None:
+        if ctx.invoked_subcommand is None:
+            command(**options)
+
+    signature = inspect.signature(command)
+    ctx = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [ctx, *signature.parameters.values()]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
 
 

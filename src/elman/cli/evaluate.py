@@ -30,20 +30,24 @@ def evaluate(
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     threads: Threads = None,
+    per_token: Annotated[
+        bool, typer.Option("--per-token", help="Print every piece of the text with its nats, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how good a model is.
 
-    A language model reads a text as one stream from the zero state, and predicts every character but the first. Other
-    models answer for every sequence, and their answers are compared with the right ones.
+    A language model reads a text as one stream from the zero state, and predicts every character (or byte, word, token)
+    but the first. Other models answer for every sequence, and their answers are compared with the right ones.
     """
     from elman import tasks
 
     use_threads(threads)
     loaded = tasks.load(model)
     if isinstance(loaded, tasks.LanguageModel):
-        score = _of_text(loaded, data, column=column, suffixes=suffix, encoding=encoding, errors=errors)
-        print_json(score) if as_json else _print_text(score)
+        options: dict[str, Any] = {"column": column, "suffixes": suffix, "encoding": encoding, "errors": errors}
+        score = _of_text(loaded, data, per_token=per_token, **options)
+        print_json(score) if as_json else _print_text(score, loaded.vocabulary_)
         return
     from elman.cli.data import columns_of, purpose_of, read_data, said_columns
     from elman.readers.door import format_of
@@ -52,7 +56,7 @@ def evaluate(
     purpose = purpose_of(loaded, model)
     said = said_columns(id, time, label, features)
     columns = columns_of(loaded, model, said, format=format_of(data, format))
-    options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
+    options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
     read = read_data(data, purpose, columns, quiet=as_json, told=False, **options)
     loaded.verbose = 0 if as_json else "auto"
     figures = evaluate(loaded, read.X, read.y)
@@ -67,27 +71,24 @@ def evaluate(
         _print_classes(figures)
 
 
-def _of_text(model: Any, data: str, *, column: str | None, suffixes: Any, encoding: str, errors: str) -> dict[str, Any]:
+def _of_text(model: Any, data: str, *, per_token: bool, **options: Any) -> dict[str, Any]:
     from elman.tasks import Corpus
 
-    corpus = Corpus.from_files(
-        data,
-        suffixes=suffixes,
-        column=column,
-        encoding=encoding,
-        errors=errors,
-        vocabulary=model.vocabulary_,
-        verbose="auto",
-    )
+    corpus = Corpus.from_files(data, vocabulary=model.vocabulary_, verbose="auto", **options)
     if corpus.left:
         talk(corpus.account())
-    score: dict[str, Any] = model.score(corpus)
+    score: dict[str, Any] = model.score(corpus, per_token=per_token)
     return score
 
 
-def _print_text(score: dict[str, Any]) -> None:
+def _print_text(score: dict[str, Any], vocabulary: Any) -> None:
+    for piece, nats in score.get("per_token", ()):
+        print(f"{nats:.4f}\t{harmless(repr(piece))}")
+    kind, one = vocabulary.kind, vocabulary.one
+    if one != "character":
+        print(f"{score[f'nats_per_{one}']:.4f} nats per {one}")
     print(f"{score['nats_per_char']:.4f} nats per character, {score['bits_per_char']:.4f} bits per character")
-    print(f"perplexity {score['perplexity']:.3f} over {score['count']:,} characters", end="")
+    print(f"perplexity {score['perplexity']:.3f} over {score['count']:,} {kind}", end="")
     print(f", {score['unseen']:,} of them unseen in training" if score["unseen"] else "")
 
 

@@ -64,8 +64,8 @@ def _print_table(facts: dict[str, Any]) -> None:
 
 def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
     """Say what a task knows of its input, and of its answers."""
-    if "symbols" in known:
-        return {"vocabulary": _characters(known["symbols"])}
+    if "unit" in known:
+        return {"vocabulary": _of_text(known)}
     form, target = known["input"], known["target"]
     if form["type"] == "characters":
         rows = {"input": _characters(form["symbols"])}
@@ -82,6 +82,17 @@ def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
     else:
         rows["answers"] = f"{len(target['scaler']['mean']):,} numbers"
     return rows
+
+
+def _of_text(known: dict[str, Any]) -> str:
+    """Say what a language model cuts text into."""
+    if "symbols" in known:
+        return _characters(known["symbols"])
+    if "words" in known:
+        return f"{len(known['words']):,} words and <unk>: {_listed([repr(word) for word in known['words']])}"
+    if "size" in known:
+        return f"{known['size'] - 1:,} tokens of the tokenizer with SHA-256 {known['sha256'][:16]}…"
+    return "the bytes of UTF-8"
 
 
 def _column(named: Any) -> str:

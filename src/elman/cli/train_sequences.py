@@ -19,6 +19,7 @@ from elman.cli.common import (
     Quiet,
     Suffixes,
     Threads,
+    Watch,
     check_output,
     guarded,
     print_json,
@@ -83,6 +84,7 @@ def _command(purpose: Purpose) -> Any:
         errors: Errors = "strict",
         dry_run: DryRun = False,
         threads: Threads = None,
+        watch: Watch = False,
         as_json: Json = False,
         quiet: Quiet = False,
         **arguments: Any,
@@ -116,7 +118,7 @@ def _command(purpose: Purpose) -> Any:
         if dry_run:
             print_rehearsal(rehearse(model, read.X, read.y), as_json=as_json)
             return
-        _fit(model, read, output)
+        _fit(model, read, output, watch=watch)
         figures: dict[str, Any] = {"model": str(output), **model.training_}
         if judged is not None:
             found = evaluate(model, judged.X, judged.y)
@@ -155,11 +157,11 @@ _HELP = {
 }
 
 
-def _fit(model: Any, data: Dataset, output: Path) -> None:
+def _fit(model: Any, data: Dataset, output: Path, *, watch: bool) -> None:
     """Train, with the file kept up to date, and say what it holds if something ends the training."""
     saver = SaveEachEpoch(model, output)
     try:
-        model.fit(data.X, data.y, callbacks=[_Note(model, data), saver])
+        model.fit(data.X, data.y, callbacks=[_Note(model, data), saver], watch="gradients" if watch else None)
     except Interrupted:
         talk(f"Stopped in epoch {saver.epochs + 1}. {saver.state}")
         if saver.saved:

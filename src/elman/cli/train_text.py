@@ -18,6 +18,7 @@ from elman.cli.common import (
     Quiet,
     Suffixes,
     Threads,
+    Watch,
     check_output,
     guarded,
     print_json,
@@ -54,13 +55,15 @@ def text(
     memory_map: MemoryMap = None,
     dry_run: DryRun = False,
     threads: Threads = None,
+    watch: Watch = False,
     as_json: Json = False,
     quiet: Quiet = False,
     **arguments: Any,
 ) -> None:
-    """Train a character language model on text files.
+    """Train a language model on text files: of characters, or of other --units.
 
-    Losses are in nats per character. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
+    What is not said is the preset's, for a text of this size; --hidden, --epochs and all others may be given beside it.
+    Losses are in nats per unit. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
     """
     suffixes = suffix or suffixes_of(column)
     check_output(output, sources=find_files(files, suffixes=suffixes).taken)
@@ -72,6 +75,7 @@ def text(
         column=column,
         encoding=encoding,
         errors=errors,
+        units=arguments["units"],
         memory_map="auto" if memory_map is None else memory_map,
         verbose=verbose,
     )
@@ -84,9 +88,9 @@ def text(
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
     try:
-        model.fit(corpus, callbacks=[saver])
+        model.fit(corpus, callbacks=[saver], watch="gradients" if watch else None)
     except Interrupted:
-        talk(f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {saver.state}")
+        talk(f"Stopped in epoch {saver.epochs + 1} of {model.settings_['epochs']}. {saver.state}")
         if saver.saved:
             talk(f"Next: {following}")
         raise
@@ -97,16 +101,16 @@ def text(
     if as_json:
         print_json(figures)
         return
-    print(_summary(figures))
+    print(_summary(figures, model.vocabulary_.one))
     print(f"Saved {output}. Next: {following}")
 
 
-def _summary(figures: dict[str, Any]) -> str:
+def _summary(figures: dict[str, Any], unit: str) -> str:
     losses = f"train {figures['loss']:.4f}"
     if "val_loss" in figures:
         losses += f", validation {figures['val_loss']:.4f}"
     epochs = "1 epoch" if figures["epochs"] == 1 else f"{figures['epochs']} epochs"
-    return f"{losses} nats per character after {epochs} in {figures['seconds']:.1f} s"
+    return f"{losses} nats per {unit} after {epochs} in {figures['seconds']:.1f} s"
 
 
 apps["text"].command("text")(
