@@ -29,8 +29,8 @@ from elman.errors import DataError, Interrupted, UsageError, say
 from elman.readers.dataset import Purpose
 from elman.readers.words import some
 from elman.tasks import Corpus, LanguageModel
-from elman.tasks.estimator import auto_batch
-from elman.tasks.tuning import Found, Search, fingerprint, search_space
+from elman.tasks.search_space import left_open, search_space
+from elman.tasks.tuning import Found, Search, fingerprint
 
 __all__ = ["apps"]
 
@@ -86,7 +86,7 @@ def _command(purpose: Purpose) -> Any:
             fixed,
             space,
             str(storage),
-            first={"batch": auto_batch(len(rest))},
+            first=left_open(task(**fixed), rest.X),
             seed=arguments["random_state"] or 0,
             about={"data": fingerprint(read.X, read.y), "val_split": val_split, "seed": arguments["random_state"] or 0},
             verbose=0 if quiet else "auto",
@@ -130,7 +130,15 @@ def _text(
     _check(trials, arguments["val_split"])
     use_threads(threads)
     verbose = 0 if quiet else "auto"
-    corpus = Corpus.from_files(files, suffixes=suffix, column=column, encoding=encoding, errors=errors, verbose=verbose)
+    corpus = Corpus.from_files(
+        files,
+        suffixes=suffix,
+        column=column,
+        encoding=encoding,
+        errors=errors,
+        units=arguments["units"],
+        verbose=verbose,
+    )
     fixed = given_options(ctx, arguments, without={"random_state"})
     space = {name: held for name, held in search_space(LanguageModel).items() if name not in fixed}
     search = Search(
@@ -138,6 +146,7 @@ def _text(
         fixed,
         space,
         str(storage),
+        first=left_open(LanguageModel(**fixed), corpus),
         seed=arguments["random_state"] or 0,
         about={"data": fingerprint([corpus.ids], None), "seed": arguments["random_state"] or 0},
         verbose=verbose,
