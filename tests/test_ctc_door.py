@@ -102,3 +102,16 @@ def test_refused():
         elman.ctc.greedy_decode(np.zeros((2, 3, 4, 5)))
     with pytest.raises(UsageError, match="width"):
         elman.ctc.beam_decode([np.zeros((2, 3))], width=0)
+
+
+def test_errors_are_counted_per_label():
+    """One label too many, one too few, one exchanged: three edits of eight labels."""
+    meant = [[1, 2, 3], [], [2, 2], np.array([3, 1, 2])]
+    read = [[1, 2, 3, 3], [], [2], [3, 3, 2]]
+    assert elman.ctc.label_error_rate(read, meant) == 3 / 8
+    assert elman.ctc.label_error_rate(meant, meant) == 0
+    assert elman.ctc.label_error_rate([[1, 2, 3]], [[4]]) == 3
+    with pytest.raises(DataError, match="label_error_rate: read and labels differ in length, expected 1 sequences"):
+        elman.ctc.label_error_rate([[1], [2]], [[1]])
+    with pytest.raises(DataError, match="label_error_rate: there are no labels, expected at least one"):
+        elman.ctc.label_error_rate([[1]], [[]])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import itertools
 import os
 import re
 import runpy
@@ -22,7 +23,7 @@ LAST_LINES = {
     "keras_style.py": r" 6 steps  truth \+0\.4481  answer \+0\.\d{4}  alone \+0\.\d{4}",
     "next_word.py": "  1 打 9[0-9] %",
 }
-BY_PARTS = {"mnist_rows.py"}  # half a minute as it stands
+BY_PARTS = {"mnist_rows.py", "spoken_digits.py"}  # minutes as they stand
 
 
 def load(name):
@@ -245,3 +246,52 @@ def test_digits_that_cannot_be_had_are_asked_for_in_one_line(happens, said, tmp_
     with pytest.raises(SystemExit, match=f"mnist_rows: train-images.* is not in .*mnist.*{said}.*ELMAN_DATA") as ended:
         load("mnist_rows").main()
     assert "\n" not in ended.value.code
+
+
+@pytest.fixture
+def spoken(tmp_path, monkeypatch):
+    """The example, with tones for digits: two voices, one an eighth higher, three recordings to test with."""
+    pytest.importorskip("scipy", reason="needs the extra [speech]")
+    from scipy.io import wavfile
+
+    folder = tmp_path / "fsdd" / "recordings"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for digit, (voice, pitch), index in itertools.product(range(10), {"ann": 1.0, "bob": 1.125}.items(), range(2, 9)):
+        time = np.arange(rng.integers(1000, 1600)) / 8000
+        sound = np.sin(2 * np.pi * pitch * 200 * 1.3**digit * time) * np.hanning(len(time))
+        samples = 8000 * sound + rng.normal(0, 50, len(time))
+        wavfile.write(folder / f"{digit}_{voice}_{index}.wav", 8000, samples.astype(np.int16))
+    monkeypatch.setenv("ELMAN_DATA", str(tmp_path))
+    return load("spoken_digits")
+
+
+def test_spoken_digits_are_learned(spoken, capsys):
+    recordings = spoken.read()
+    assert len(recordings) == 140 and max(map(len, recordings.values())) < 1600
+    assert spoken.digits(recordings, hidden=32, epochs=6) > 0.95
+    assert spoken.speakers(recordings, epochs=3) > 0.3  # a tenth by chance
+    greedy, beam = spoken.strings(recordings, epochs=8, per_epoch=240, tests=20)
+    assert 0 <= beam < 0.5 and beam <= greedy  # in so little time the digits have only begun to appear
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"digits +\d+\.\d\d % of 60 recordings right, learned in \d+ s", lines[0])
+    assert re.fullmatch(r"strings   \d+\.\d\d % of \d+ digits wrong, \d+\.\d\d % by beams, learned in \d+ s", lines[-1])
+
+
+def test_a_spectrogram_shows_the_pitch_where_it_is(spoken):
+    """A tone of 1 kHz is loudest in the band around it; all bands count, and steps are 20 ms."""
+    tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000).astype(np.float32)
+    bands = spoken.log_mel(tone)
+    assert bands.shape == (49, 80)
+    middles = spoken.FILTERS.argmax(1) * 8000 / 256
+    assert abs(middles[bands.mean(0).argmax() // 2] - 1000) < 60
+    assert (spoken.FILTERS.max(1) > 0.3).all()
+    assert spoken.log_mel(tone[:10]).shape == (1, 80)
+
+
+def test_where_there_are_no_recordings_it_says_where_to_get_them(tmp_path, monkeypatch, spoken):
+    monkeypatch.setenv("ELMAN_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(SystemExit, match=r"spoken_digits: there are no recordings in .*git clone https://.*ELMAN_DATA"):
+        spoken.main(["digits"])
+    with pytest.raises(SystemExit):
+        spoken.main(["letters"])

@@ -67,7 +67,7 @@ CASES = {
     "attention, as wide as the input": lambda: [lstm(5), layers.AttentionPooling(), layers.Dense(3)],
     "one to many": lambda: [layers.LSTM(5), layers.RepeatVector(3), gru(4), layers.Dense(2)],
     "one to many, of one feature": lambda: [layers.Pooling("mean"), layers.Dense(1), layers.RepeatVector(11)],
-    "noise outside of training": lambda: [layers.GaussianNoise(0.5), gru(3)],
+    "noise outside of training": lambda: [layers.GaussianNoise(0.5), layers.SpecAugment(2, 3), gru(3)],
     "dropout outside of training": lambda: [layers.Dropout(0.5), lstm(3), layers.Dropout(0.5, per_sequence=True)],
 }
 
@@ -170,6 +170,7 @@ def test_gradients_through_masks(per_sequence, rng):
     stack = [
         layers.GaussianNoise(0.5),
         lstm(5),
+        layers.SpecAugment(3, 2),
         layers.Dropout(0.4, per_sequence=per_sequence),
         layers.Residual(layers.Dropout(0.3, per_sequence=per_sequence)),
         layers.Pooling("mean"),

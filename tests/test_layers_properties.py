@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from elman import layers
 from elman.ops import segments
+from elman.ops.noise import WindowDraws
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -283,6 +285,43 @@ def test_noise_is_normal_and_only_there_in_training(dtype):
     np.testing.assert_array_equal(again.values, y.values)
     for calm in (layer.forward(x), layers.GaussianNoise(0).forward(x, rng=np.random.default_rng(0))):
         assert calm[0] is x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_are_left_out_of_every_sequence_alike(dtype):
+    """One run of features and one of steps: all widths from none to the most, at all places, with equal chances."""
+    lengths = np.array([9, 0, 3, 1, 9] * 400)
+    x = Ragged(np.full((lengths.sum(), 6), 2.0, dtype), lengths)
+    layer = layers.SpecAugment(features=2, steps=4)
+    y, _, _ = layer.forward(x, rng=np.random.default_rng(0))
+    assert y.values.dtype == dtype and (x.values == 2).all() and set(np.unique(y.values)) == {0, 2}
+    bands, whiles = Counter(), Counter()
+    for steps in y.split():
+        silent, missing = (steps == 0).all(1), (steps == 0).all(0)
+        if len(steps) < 9 or silent.all() or missing.all():
+            continue
+        for found, places in ((bands, missing), (whiles, silent)):
+            (where,) = places.nonzero()
+            found[len(where)] += 1
+            assert not len(where) or where[-1] - where[0] == len(where) - 1
+        assert ((steps == 0) == (silent[:, None] | missing)).all()
+    assert set(bands) == {0, 1, 2} and set(whiles) == {0, 1, 2, 3, 4}
+    # 800 sequences: five standard deviations of a count.
+    assert all(abs(n - 800 / 3) < 5 * 13.4 for n in bands.values())
+    assert all(abs(n - 800 / 5) < 5 * 11.4 for n in whiles.values())
+    for calm in (layer.forward(x), layers.SpecAugment(0, 0).forward(x, rng=np.random.default_rng(0))):
+        np.testing.assert_array_equal(calm[0].values, x.values)
+
+
+def test_blocks_of_a_window_are_those_of_the_whole_sequence():
+    whole = Ragged(np.ones((17, 5)), [9, 0, 6, 2])
+    layer = layers.SpecAugment(features=3, steps=5)
+    expected, _, _ = layer.forward(whole, rng=np.random.default_rng(3))
+    draws = WindowDraws(np.random.default_rng(3), whole)
+    for start in (6, 0, 3):  # in any order, as the way back goes
+        draws.begin(start)
+        part, _, _ = layer.forward(whole.window(start, start + 3), rng=draws)
+        np.testing.assert_array_equal(part.values, expected.window(start, start + 3).values)
 
 
 # --- what is not there ----------------------------------------------------------------------------------------------

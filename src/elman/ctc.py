@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from elman.errors import DataError, UsageError, say
 from elman.ops import ctc as ops
 from elman.ragged import Ragged, as_ragged
+from elman.training.metrics.labels import edit_distance
 
-__all__ = ["beam_decode", "greedy_decode"]
+__all__ = ["beam_decode", "greedy_decode", "label_error_rate"]
 
 Ids = NDArray[np.int64]
 
@@ -86,6 +88,33 @@ def beam_decode(
     if probabilities:
         logits = _logs(batch)
     return ops.beam_decode(logits, batch.lengths, width=width, blank=blank)
+
+
+def label_error_rate(read: Iterable[ArrayLike], labels: Iterable[ArrayLike]) -> float:
+    """Count the edits that turn what was read into the labels, per label (Levenshtein 1966).
+
+    For words this is called word error rate, for characters character error rate. It is above 1 where more is read
+    into sequences than they hold.
+
+    Args:
+        read: the labels (M_i,) of every sequence, as `greedy_decode` gives them, or the first of `beam_decode`.
+        labels: what they should be, (N_i,) each.
+
+    Raises:
+        DataError: if there are not as many of both, or no labels at all.
+
+    Example:
+        >>> label_error_rate([[1, 2], [3, 3, 1]], [[1, 2], [3, 1]])
+        0.25
+    """
+    pairs = [np.asarray(ids) for ids in read], [np.asarray(ids) for ids in labels]
+    if len(pairs[0]) != len(pairs[1]):
+        wrong, expected = "read and labels differ in length", f"{len(pairs[1])} sequences"
+        raise DataError(say("label_error_rate", wrong, expected=expected, got=len(pairs[0])))
+    total = sum(len(ids) for ids in pairs[1])
+    if not total:
+        raise DataError(say("label_error_rate", "there are no labels", expected="at least one"))
+    return sum(edit_distance(found, meant) for found, meant in zip(*pairs, strict=True)) / total
 
 
 def _logs(batch: Ragged) -> NDArray[np.float64]:

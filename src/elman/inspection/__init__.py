@@ -20,6 +20,7 @@ from elman.inspection.course import TrainingCourse, training_course
 from elman.inspection.curves import training_curve
 from elman.inspection.dynamical import Dynamics, FixedPoint, Motion, dynamics
 from elman.inspection.gradients import GradientByLag, LagCurve, gradient_by_lag
+from elman.inspection.memory import MemoryComparison, compare_memory
 from elman.inspection.origins import Origins, origins
 from elman.inspection.report import Report, inspect
 from elman.inspection.sections import Section
@@ -36,6 +37,7 @@ __all__ = [
     "GradientByLag",
     "GradientCheck",
     "LagCurve",
+    "MemoryComparison",
     "Motion",
     "Origins",
     "ParameterCheck",
@@ -47,6 +49,7 @@ __all__ = [
     "Unit",
     "attribute",
     "check_gradients",
+    "compare_memory",
     "contributions",
     "dynamics",
     "gates_and_states",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from elman.errors import UsageError, say
 from elman.inspection.plots import canvas, check_ending, finish, font_family, tidy
+from elman.training.watch import is_gradient
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,11 @@ def training_figure(
 
 def _collect(history: History) -> _Run:
     """Read a history into arrays."""
-    columns = {name: np.asarray(values, np.float64) for name, values in history.history.items() if len(values)}
+    columns = {
+        name: np.asarray(values, np.float64)
+        for name, values in history.history.items()
+        if len(values) and not is_gradient(name)
+    }
     epochs = np.asarray(history.epoch, np.float64) + 1  # epochs count from 0 and are drawn where they end
     steps = {name: column.astype(np.float64) for name, column in history.steps.items()}
     return _Run(epochs, columns, np.asarray(history.batches, np.float64).reshape(-1), steps)

@@ -27,6 +27,7 @@ from elman.layers.registry import LAYERS, from_config
 from elman.layers.repeat import RepeatVector
 from elman.layers.residual import Residual
 from elman.layers.rnn import RNN, SimpleRNN
+from elman.layers.spec_augment import SpecAugment
 from elman.layers.stack import check_carry, check_stack
 from elman.layers.wrapper import Wrapper
 
@@ -52,6 +53,7 @@ __all__ = [
     "Residual",
     "SimpleRNN",
     "SpatialDropout1D",
+    "SpecAugment",
     "Wrapper",
     "check_carry",
     "check_stack",
@@ -69,6 +71,7 @@ LAYERS |= {
         Dense,
         Dropout,
         GaussianNoise,
+        SpecAugment,
         LayerNorm,
         Residual,
         Pooling,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman.errors import UsageError, say
 from elman.ragged import Ragged
 
-__all__ = ["QUIET", "Noise", "WindowDraws", "coins", "keep_mask", "step_coins"]
+__all__ = ["QUIET", "Noise", "WindowDraws", "coins", "keep_mask", "step_coins", "whole_sequences"]
 
 Array = NDArray[Any]
 
@@ -90,6 +90,16 @@ def step_coins(rng: Generator, rate: float, x: Ragged, width: int) -> NDArray[np
     return coins(rng, rate, (x.n_steps, width))
 
 
+def whole_sequences(rng: Generator, x: Ragged) -> tuple[NDArray[np.int64], int]:
+    """Give the lengths (B,) of the sequences that these steps belong to, and the number of the first step here.
+
+    Args:
+        rng: of `WindowDraws` come those of the whole sequences.
+        x: whose steps these are.
+    """
+    return (rng.whole.lengths, rng.start) if isinstance(rng, WindowDraws) else (x.lengths, 0)
+
+
 # Generators that can be put forward by any number of draws, counted in words of 64 bits.
 _ADVANCING = (np.random.PCG64, np.random.PCG64DXSM)
 
@@ -103,6 +113,10 @@ class WindowDraws(Generator):
     Args:
         rng: that the pass over the whole sequences would be given; it is drawn from by `finish` alone.
         whole: the whole sequences.
+
+    Attributes:
+        whole: as given.
+        start: first step of the window that is drawn for.
 
     Raises:
         UsageError: if the generator cannot be put forward.
@@ -126,9 +140,9 @@ class WindowDraws(Generator):
         bits = type(rng.bit_generator)()
         bits.state = rng.bit_generator.state
         super().__init__(bits)
-        self._rng, self._bits, self._whole = rng, bits, whole
+        self._rng, self._bits, self.whole = rng, bits, whole
         self._first = bits.state
-        self._start = 0
+        self.start = 0
 
     def begin(self, start: int) -> None:
         """Go back to where the pass began, for a window.
@@ -137,7 +151,7 @@ class WindowDraws(Generator):
             start: first step of the window.
         """
         self._bits.state = self._first
-        self._start = start
+        self.start = start
 
     def finish(self) -> None:
         """Leave the generator that was given where the pass over the whole sequences leaves it."""
@@ -155,7 +169,7 @@ class WindowDraws(Generator):
         bits, limit = self._bits, round(rate * 65536)
         out = np.empty((window.n_steps, width), np.bool_)
         flat = out.reshape(-1)
-        firsts = (self._whole.offsets[:-1] + self._start) * width
+        firsts = (self.whole.offsets[:-1] + self.start) * width
         at = here = 0  # coins given, words drawn or passed over
         for first, count in zip(firsts.tolist(), (window.lengths * width).tolist(), strict=True):
             if count:
@@ -165,5 +179,5 @@ class WindowDraws(Generator):
                 begin = first - 4 * word
                 np.less(words.view(np.uint16)[begin : begin + count], limit, out=flat[at : at + count])
                 at, here = at + count, end
-        bits.advance(-(-self._whole.n_steps * width // 4) - here)
+        bits.advance(-(-self.whole.n_steps * width // 4) - here)
         return out

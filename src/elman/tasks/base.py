@@ -89,10 +89,11 @@ class Task:
         self._check_fitted("save")
         held = stored(self.model_)
         tensors = held.tensors | {f"history.{name}": column for name, column in self.history_.tensors().items()}
+        tensors |= self._beside()
         meta = files.Meta(
             version=__version__,
             task=self.task,
-            config=msgspec.to_builtins(self._checked_params()),
+            config=self._config(),
             vocabulary=self._vocabulary(),
             training=self.training_,
             quantized=held.quantized,
@@ -194,9 +195,22 @@ class Task:
         """Return what the file keeps of a vocabulary."""
         return None
 
+    def _beside(self) -> dict[str, Any]:
+        """Return arrays that the file keeps beside weights and history."""
+        return {}
+
+    def _config(self) -> dict[str, Any]:
+        """Return the arguments as the file keeps them."""
+        config: dict[str, Any] = msgspec.to_builtins(self._checked_params())
+        return config
+
     def _checked_params(self) -> Any:
         """Return the arguments that `Params` names, within their bounds."""
-        plain = {name: _plain(getattr(self, name)) for name in self.Params.__struct_fields__}
+        return self._checked({name: getattr(self, name) for name in self.Params.__struct_fields__})
+
+    def _checked(self, given: dict[str, Any]) -> Any:
+        """Return values by name as `Params`, or say which is out of its bounds."""
+        plain = {name: _plain(value) for name, value in given.items()}
         try:
             return msgspec.convert(plain, self.Params)
         except msgspec.ValidationError as error:

@@ -32,12 +32,13 @@ from elman.tasks.word_encoder import WordEncoder
 from elman.training import progress
 from elman.training.batches import SequenceBatches
 from elman.training.callbacks import Callback, EarlyStopping
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.optimizers import AdamW
 from elman.training.schedules import OneCycle
 from elman.training.seeds import spawn
 
-__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets"]
+__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets", "auto_batch"]
 
 Array = NDArray[Any]
 
@@ -141,10 +142,11 @@ class SequenceEstimator(Task):
         sample_weight: Any = None,
         classes: Any = None,
         callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
     ) -> Self:
         """Train, anew or on from what there is; nothing is changed before all is checked."""
         params = self._checked_params()
-        progress.make(self.verbose)
+        Course(verbose=self.verbose, watch=watch)  # refused before anything is changed
         partial = where == "partial_fit"
         again = (partial or params.warm_start) and hasattr(self, "model_")
         if partial and params.early_stopping:
@@ -198,6 +200,7 @@ class SequenceEstimator(Task):
             callbacks=[*stopping, Figures(self.training_), *callbacks],
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 
@@ -265,7 +268,7 @@ class SequenceEstimator(Task):
             x,
             target,
             weights,
-            batch_size=(params.batch or _auto_batch(len(rows))) if shuffle is not None else at_once(x),
+            batch_size=(params.batch or auto_batch(len(rows))) if shuffle is not None else at_once(x),
             per_step=self.per_step,
             shuffle=shuffle,
             bucket_by_length=self.per_step and shuffle is not None,
@@ -460,8 +463,12 @@ def batches_of(batches: Any) -> SequenceBatches:
     return batches.batches if isinstance(batches, WordBatches) else batches
 
 
-def _auto_batch(n_sequences: int) -> int:
-    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor."""
+def auto_batch(n_sequences: int) -> int:
+    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor.
+
+    Args:
+        n_sequences: that are trained on.
+    """
     return min(max(n_sequences // 10, 8), 32)
 
 
