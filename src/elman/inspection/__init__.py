@@ -20,6 +20,7 @@ from elman.inspection.dynamical import Dynamics, FixedPoint, Motion, dynamics
 from elman.inspection.gradients import GradientByLag, LagCurve, gradient_by_lag
 from elman.inspection.plots import training_curve
 from elman.inspection.states import GatesAndStates, Saturation, Unit, gates_and_states, text_labels
+from elman.inspection.tagged import TaggedText, tagged_text
 from elman.inspection.terms import Contributions, contributions
 from elman.inspection.truncation import TruncationBias, truncation_bias
 
@@ -35,6 +36,7 @@ __all__ = [
     "Motion",
     "ParameterCheck",
     "Saturation",
+    "TaggedText",
     "TruncationBias",
     "Unit",
     "attribute",
@@ -43,6 +45,7 @@ __all__ = [
     "dynamics",
     "gates_and_states",
     "gradient_by_lag",
+    "tagged_text",
     "text_labels",
     "training_curve",
     "truncation_bias",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
     from elman.inspection.dynamical import Motion
     from elman.inspection.gradients import GradientByLag
     from elman.inspection.states import GatesAndStates
+    from elman.inspection.tagged import TaggedText
     from elman.inspection.terms import Contributions
     from elman.inspection.truncation import TruncationBias
 
-__all__ = ["attribution", "contribution_map", "heat_maps", "lag_curves", "motion", "truncation"]
+__all__ = ["attribution", "contribution_map", "heat_maps", "lag_curves", "motion", "tagged", "truncation"]
 
 Array = NDArray[Any]
 Path = str | os.PathLike[str] | None
 
 # Okabe & Ito (2008): told apart by every eye. Blue, vermilion and green also differ in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# Labels may be many: where colours come again, what stands below the words tells them apart.
+_OF_LABELS = (*COLOURS, "#F0E442", "#999999", "#8C564B", "#6A3D9A", "#B2DF8A", "#17BECF")
 _FOR, _AGAINST = "#D55E00", "#0072B2"
 _TEXT_WIDTH = 64  # letters of a coloured text in a line
 _FLOOR = 1e-12  # shares below are rounding
@@ -196,6 +200,42 @@ def attribution(found: Attribution, sequence: int, text: str | None, path: Path,
     axes.set(xlim=(-1, _TEXT_WIDTH), ylim=(len(lines) - 0.4, -0.6))
     axes.axis("off")
     return finish(figure, path, heading)
+
+
+def tagged(found: TaggedText, path: Path, *, title: str | None) -> Figure:
+    """Draw words on the colours of their labels, the labels below them."""
+    colour = {label: _OF_LABELS[k % len(_OF_LABELS)] for k, label in enumerate(found.classes)}
+    wrong = found.wrong or [np.zeros(len(words), bool) for words in found.words]
+    placed: list[tuple[float, int, int, int]] = []  # where a word stands: column, line, text, number in it
+    line, right = 0, 20.0
+    for text, words in enumerate(found.words):
+        column = 0.0
+        for k, word in enumerate(words):
+            width = max(_columns(word), 0.75 * _columns(str(found.labels[text][k])))
+            if column and column + width > _TEXT_WIDTH:
+                column, line = 0.0, line + 1
+            placed.append((column, line, text, k))
+            column += width + 1.6
+            right = max(right, column)
+        line += 1
+    figure, ((axes,),) = canvas("plot", 1, 1, size=(0.125 * right, 0.5 + 0.52 * max(line, 1)))
+    family = ["DejaVu Sans Mono", *font_family()]
+    for column, row, text, k in placed:
+        label, sure, bad = found.labels[text][k], float(found.probabilities[text][k]), bool(wrong[text][k])
+        box = {"boxstyle": "round,pad=0.28", "facecolor": (colour[label], 0.1 + 0.5 * sure**2),
+               "edgecolor": "#CC0000" if bad else "none", "linewidth": 1.6}  # fmt: skip
+        axes.text(column, row, found.words[text][k], fontsize=10, va="center", bbox=box, family=family)
+        below = f"{label}" if not bad or found.truth is None else f"{label}, not {found.truth[text][k]}"
+        axes.text(column, row + 0.46, below, fontsize=6.5, va="center", family=family,
+                  color="#CC0000" if bad else "#444444")  # fmt: skip
+    axes.set(xlim=(-1, right), ylim=(max(line, 1) - 0.3, -0.5))
+    axes.axis("off")
+    return finish(figure, path, title)
+
+
+def _columns(text: str) -> float:
+    """Give how wide a text is in letters; Chinese, Japanese and Korean letters are twice as wide."""
+    return sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
 
 
 def motion(name: str, found: Motion, colours: Array | None, path: Path, *, title: str | None) -> Figure:

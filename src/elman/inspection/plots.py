@@ -21,6 +21,7 @@ __all__ = ["canvas", "finish", "tidy", "training_curve"]
 
 # Blue and vermilion of Okabe & Ito (2008): told apart by every eye and in grey.
 _TRAINING, _VALIDATION, _BATCHES = "#0072B2", "#D55E00", "#8FB8D6"
+_SETTING = "learning_rate"  # in a history, but not measured
 _FORMATS = ("png", "svg", "pdf")
 _N_BINS = 400  # batches are gathered into so many columns; a picture has no room for more
 # DejaVu, which matplotlib brings, has no Chinese; these do, and matplotlib goes through the list letter by letter.
@@ -38,7 +39,7 @@ class _Run(NamedTuple):
     batches: NDArray[np.float64]
 
 
-def training_curve(history: History, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def training_curve(history: History, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
     """Draw how the loss fell, batch by batch and epoch by epoch.
 
     The losses of single batches lie as a band behind the curves of the epochs; every other measure that was taken, such
@@ -46,16 +47,20 @@ def training_curve(history: History, path: str | os.PathLike[str], *, title: str
 
     Args:
         history: what `fit` returned.
-        path: where to draw; its ending, .png, .svg or .pdf, says how.
+        path: a file to write; its ending, .png, .svg or .pdf, says how. None writes nothing.
         title: a line above the picture, in any script.
+
+    Returns:
+        The picture.
 
     Raises:
         UsageError: if matplotlib is missing, the ending is another one, or nothing was trained yet.
         SaveError: if the picture cannot be written.
     """
-    check_ending("training_curve", path)
+    if path is not None:
+        check_ending("training_curve", path)
     run = _collect(history)
-    if not run.batches.size and not run.columns:
+    if not run.batches.size and not run.columns.keys() - {_SETTING}:
         raise UsageError(say("training_curve", "the history is empty", cure="Train the model first: model.fit(x, y)"))
     panels = _measures(run)
     ratios = [2.0] + [1.2] * (len(panels) - 1)
@@ -66,7 +71,7 @@ def training_curve(history: History, path: str | os.PathLike[str], *, title: str
     for axes, measure in zip(grid[:, 0], panels, strict=True):
         _draw(axes, run, measure, family=family)
     grid[-1, 0].set_xlabel("epoch" if run.epochs.size else "batches", family=family)
-    finish(figure, path, title)
+    return finish(figure, path, title)
 
 
 def check_ending(where: str, path: str | os.PathLike[str]) -> str:
@@ -160,7 +165,7 @@ def _collect(history: History) -> _Run:
 
 def _measures(run: _Run) -> list[str]:
     """Return what was measured, each once, with or without its validation; the loss first."""
-    names = dict.fromkeys(name.removeprefix("val_") for name in run.columns)
+    names = dict.fromkeys(name.removeprefix("val_") for name in run.columns if name != _SETTING)
     with_loss = run.batches.size > 0 or "loss" in names
     return ["loss"] * with_loss + [name for name in names if name != "loss"]
 
