@@ -8,6 +8,7 @@
 #   make docs        the documentation, build/docs/index.html
 #   make bench       elman beside torch, ONNX Runtime, JAX and Keras: 40 minutes; BENCH="--only lstm" and so on
 #   make bench-quick a small part of it: 3 minutes
+#   make browser     Debian's chromium, in which the tests open reports; without it they skip that
 #   make mutants     plant bugs, one at a time; the tests must notice each
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ BUILD_FILES := pyproject.toml CMakeLists.txt $(wildcard src/native/* src/native/
 # Here a build without the native core is an error, never a fallback.
 export ELMAN_REQUIRE_NATIVE := 1
 
-.PHONY: demo test test-peers lint docs bench bench-quick mutants clean
+.PHONY: demo test test-peers browser lint docs bench bench-quick mutants clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/elman
@@ -32,6 +33,10 @@ test: $(STAMPS)/elman
 
 test-peers: $(STAMPS)/peers
 	$(BIN)/python -m pytest -m peers
+
+browser:
+	@command -v chromium || { [ "$$(id -u)" = 0 ] || { echo "make browser: run it as root"; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 lint: $(STAMPS)/dev docs
 	$(BIN)/ruff check .

@@ -105,7 +105,8 @@ def main() -> None:
     turns = InTurns(other)
     model = elman.LanguageModel(
         cell=options.cell, layers=2, hidden=128, embedding=options.embedding, batch=BATCH, steps=STEPS,
-        epochs=options.epochs, lr=2e-3, clip=5.0, val_split=0.1, random_state=options.seed, verbose=0,
+        epochs=options.epochs, lr=2e-3, warmup=0.0, schedule="constant", weight_decay=0.0, beta_2=0.999, dropout=0.0,
+        clip=5.0, precision="float32", val_split=0.1, random_state=options.seed, verbose=0,
     )  # fmt: skip
     model.fit(text, callbacks=[turns])
     ratio = sorted(a / b for a, b in zip(turns.seconds, other.seconds, strict=True))[options.epochs // 2]

@@ -33,7 +33,7 @@ from elman.metrics import METRICS
 from elman.optimizers import OPTIMIZERS, Adam
 from elman.ragged import Ragged
 from elman.tasks import BinaryAdder, LanguageModel
-from elman.training import StreamBatches
+from elman.training import Prefetched, StreamBatches
 
 B, T, F, K = 6, 5, 4, 3  # sequences, steps, features, classes
 X = np.random.default_rng(5).normal(size=(B, T, F))
@@ -401,8 +401,10 @@ CALLS = {
     "17 out overlaps": (lambda w: (batch := Ragged(np.arange(8.0).reshape(4, 2), [3, 1])).reverse(out=batch.values), DataError, "Ragged.reverse: out overlaps the values. Give an array of its own."),
     "19 a batch": (lambda w: model_of(layers.LSTM(65_536), layers.Dense(1), loss="mse").fit(np.zeros((1, 400_000, 1)), [1.0]), ResourceError, "fit: a batch of 400,000 steps needs 1048.6 GB, expected at most the … GB of this machine. Take a smaller batch_size, or give a memory_budget."),
     "19 weights": (lambda w: model_of(*(layers.LSTM(65_536, return_sequences=True) for _ in range(400))).build(F), ResourceError, "build: not enough memory, got 109,814.6 GB for 13,726,821,384,192 parameters and their gradients. Make the layers smaller."),
-    "19 a text": (lambda w: tiny(hidden=65_536, batch=40, steps=10_000).fit(TEXT * 10_000), ResourceError, "fit: a batch of 400,000 steps needs 1048.9 GB, expected at most the … GB of this machine. Take a smaller batch, steps or hidden."),
+    "19 a text": (lambda w: tiny(hidden=65_536, embedding=64, dropout=0.0, batch=40, steps=10_000).fit(TEXT * 10_000), ResourceError, "fit: a batch of 400,000 steps needs 1048.9 GB, expected at most the … GB of this machine. Take a smaller batch, steps or hidden."),
     "19 a budget that is none": (lambda w: w.new.fit(X, Y, memory_budget="lots"), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 'lots'."),
+    "19 a budget with a fraction": (lambda w: w.new.fit(X, Y, memory_budget=1e6 + 0.5), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 1000000.5."),
+    "19 a budget without end": (lambda w: w.new.fit(X, Y, memory_budget=float("inf")), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got inf."),
     "19 a budget of nothing": (lambda w: w.fitted.gradients(X, Y, memory_budget=0), UsageError, "gradients: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got 0."),
     "19 a budget of a text": (lambda w: tiny(memory_budget="1 XB").fit(TEXT), UsageError, "fit: memory_budget is no amount of memory, expected bytes, or a text such as '1GiB' or '500MB', got '1 XB'."),
     "19 a budget for less than a step": (lambda w: w.steps.fit(X, STEPS, memory_budget=1000), ResourceError, "fit: a batch of 30 steps does not fit into memory_budget, even step by step, expected at least 2,827 bytes, got 1,000. Raise it, or take a smaller batch_size."),
@@ -472,6 +474,8 @@ CALLS = {
     "a verbose": (lambda w: w.new.fit(X, Y, verbose=7), UsageError, "fit: verbose is out of range, expected 'auto', 0, 1 or 2, got 7."),
     "a seed": (lambda w: w.new.fit(X, Y, rng="seed"), UsageError, "rng: this is no seed, expected an integer >= 0, a SeedSequence, a Generator or None, got 'seed'."),
     "a history": (lambda w: w.new.fit(X, Y, history=5), UsageError, "fit: history is no History, expected what an earlier fit gave, or None, got 5."),
+    "batches ahead of none": (lambda w: Prefetched(3), UsageError, "Prefetched: these are no batches, expected such as SequenceBatches or StreamBatches, got 3."),
+    "a stream of an array": (lambda w: w.fitted.stream(batch=np.arange(3)), UsageError, "batch: this is no count, expected an integer >= 1, got array([0, 1, 2])."),
     "a history of batches": (lambda w: w.fitted.fit_batches([], history=5), UsageError, "fit_batches: these are no batches, expected such as SequenceBatches or StreamBatches, got list. For x and y call fit."),
     "a validation_split of all": (lambda w: w.new.fit(X, Y, validation_split=0.99), UsageError, "fit: validation_split is out of range, expected a share that leaves at least one sequence on both sides, got 0.99 of 6 sequences."),
     "a validation_split negative": (lambda w: w.new.fit(X, Y, validation_split=-1), UsageError, "fit: validation_split is out of range, expected a share that leaves at least one sequence on both sides, got -1 of 6 sequences."),

@@ -51,7 +51,7 @@ def test_help_names_all_commands_and_needs_no_numpy():
     code = "import sys; from elman.cli.main import main; main(['--help']); sys.exit('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for name in ("train", "sample", "stream", "evaluate", "info", "quantize", "add", "demo"):
+    for name in ("train", "tune", "predict", "sample", "stream", "evaluate", "info", "quantize", "add", "demo"):
         assert re.search(rf"\b{name}\b", done.stdout)
 
 
@@ -97,6 +97,12 @@ def test_flags_of_train_text_are_the_constructors(capsys):
         (["train", "text", "{text}", "--hidden", "0"], "hidden is not accepted, expected int >= 1, got 0"),
         (["train", "text", "{text}", "--cell", "transformer"], "expected one of rnn, lstm, gru"),
         (["train", "text", "{text}", "--encoding", "utf-9"], "unknown encoding 'utf-9'"),
+        (
+            ["train", "text", "{text}", "--units", "letters"],
+            "units is not accepted, expected one of characters, bytes, words",
+        ),
+        (["train", "text", "{text}", "--units", "no.json"], "no.json: the tokenizer cannot be read: no such file"),
+        (["train", "text", "{text}", "--preset", "better"], "preset is not accepted, expected one of 'quick', 'best'"),
         (["train", "text", "{text}", "--errors", "wrong"], "errors is not accepted"),
         (["train", "text", "{tmp}/none.txt"], "no such file"),
         (["train", "text", "{tmp}/empty"], "empty: the folder has no such files, expected .txt, got no files"),
@@ -273,11 +279,57 @@ def test_quiet_trains_in_silence(text_file, tmp_path, capsys):
 def test_notes_are_one_line_each(tmp_path, capsys):
     path = tmp_path / "thirty.txt"
     path.write_bytes(b"\xef\xbb\xbfthirty characters, not one mor")
-    assert main(["train", "text", str(path), "-o", str(tmp_path / "m.elman"), "--epochs", "1", "--hidden", "8"]) == 0
+    words = ["train", "text", str(path), "-o", str(tmp_path / "m.elman"), "--epochs", "1", "--hidden", "8"]
+    assert main([*words, "--batch", "50", "--steps", "50"]) == 0
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
     assert len(notes) == 2
     assert all(re.match(r"note: \S+: ", note) for note in notes)
     assert "byte order mark" in notes[0] and "steps from 50 to 26" in notes[1]
+
+
+@pytest.mark.parametrize("units", ["bytes", "words"])
+def test_other_units_go_all_the_way(units, text_file, tmp_path, capsys):
+    model, one = tmp_path / "m.elman", units[:-1]
+    words = [
+        "train",
+        "text",
+        str(text_file),
+        "-o",
+        str(model),
+        "--units",
+        units,
+        "--tie-weights",
+        "--epochs",
+        "2",
+        *TINY,
+    ]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert f"nats per {one} after 2 epochs" in out and f"{units}/s" in err
+    assert main(["info", str(model)]) == 0
+    assert {"bytes": "the bytes of UTF-8", "words": "words and <unk>: "}[units] in capsys.readouterr().out
+    assert main(["evaluate", str(model), str(text_file), "--per-token"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    pieces = [line.split("\t") for line in lines if "\t" in line]
+    assert f"over {len(pieces):,} {units}" in lines[-1] and float(pieces[0][0]) > 0
+    assert lines[-3].endswith(f" nats per {one}") and " nats per character, " in lines[-2]
+    assert main(["sample", str(model), "--length", "9", "--beam", "3"]) == 0
+    beam = capsys.readouterr().out
+    assert main(["sample", str(model), "--length", "9", "--beam", "3", "--seed", "5"]) == 0
+    assert capsys.readouterr().out == beam
+    wild = [
+        "sample",
+        str(model),
+        "--length",
+        "9",
+        "--temperature",
+        "2",
+        "--min-p",
+        "0.1",
+        "--repetition-penalty",
+        "1.3",
+    ]
+    assert main(wild) == 0
 
 
 def test_standard_input_is_a_file(tmp_path, trained):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from elman.cli.main import main
 from elman.errors import DataError, DataTypeError, ResourceError, UsageError
-from elman.tasks import Corpus, LanguageModel, Vocabulary, corpus, find_files, read_text, sources, vocabulary
+from elman.tasks import Corpus, LanguageModel, Vocabulary, corpus, find_files, read_text, sources, token_ids, vocabulary
 from elman.tasks.text_files import text_chunks
 
 HARD = "a\r\n\0é\u0301e\u0301 世界 👩‍👩‍👧 \ufeff\U0010ffff"
@@ -176,6 +176,9 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
 FAULTS = {
     "no folder or file": (lambda w: Corpus.from_files(w / "none"), UsageError, "…/none: no such file or directory, expected a text file."),
     "no paths": (lambda w: Corpus.from_files([]), UsageError, "files: there are none, expected at least one file or folder."),
+    "no names": (lambda w: Corpus.from_files(None), UsageError, "files: they are no list, expected a list of names, got None."),
+    "a name that is none": (lambda w: Corpus.from_files([w / "a.txt", 3]), UsageError, "files: number 1 is no name, expected a file or folder, got 3."),
+    "one name for a list": (lambda w: find_files("a.txt"), UsageError, "files: they are no list, expected a list of names, got 'a.txt'. Write ['a.txt']."),
     "a folder without files": (lambda w: Corpus.from_files(w / "bare"), UsageError, "…/bare: the folder has no such files, expected .txt, got no files."),
     "a folder of others": (lambda w: Corpus.from_files(w / "others"), UsageError, "…/others: the folder has no such files, expected .txt, got 2 other files. Name the suffixes of its texts: --suffix .md, or suffixes=['.md']."),
     "a suffix": (lambda w: find_files([w], suffixes=["txt"]), UsageError, "suffixes: this is no suffix, expected such as '.txt', got 'txt'."),
@@ -265,7 +268,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(early, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if early:
-        monkeypatch.setattr(corpus.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+        monkeypatch.setattr(token_ids.shutil, "disk_usage", lambda _: usage(10, 9, 1))
         reason = "0.00 GB are free"
     else:
         make = tempfile.TemporaryFile
@@ -284,6 +287,19 @@ def test_a_full_disk_is_told_and_nothing_is_left(early, tmp_path, monkeypatch):
     with pytest.raises(ResourceError, match=f"^{re.escape(message)}$") as caught:
         Corpus.from_texts("to be or not to be" * 1000, memory_map=True)
     assert caught.value.exit_code == 6 and os.listdir(tmp_path) == []
+
+
+def test_a_temporary_folder_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # as in a process that has not asked yet
+    told = f"Corpus: TMPDIR is '{tmp_path / 'none'}', where nothing can be written, so the ids lie in "
+    with pytest.warns(UserWarning, match=re.escape(told)):
+        Corpus.from_texts("to be or not to be", memory_map=True)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Corpus.from_texts("to be or not to be", memory_map=True)
 
 
 # A model of any of them ---------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rgl
 QUICKSTARTS = ("docs/quickstart.md", "docs/zh/quickstart.md")
 DOCUMENTS = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md", *PAGES)
 REGISTERS = ["cells", "layers", "losses", "metrics", "optimizers", "schedules", "callbacks", "ctc", "tasks", "training",
-             "inspection"]  # fmt: skip
+             "inspection", "readers", "tasks.rehearsal", "tasks.tuning"]  # fmt: skip
 
 
 def read(name):
@@ -49,8 +49,9 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
-    if name == "elman.tasks.tables":
-        pytest.importorskip("pyarrow")
+    needs = {"tables": "pyarrow", "token_vocabulary": "tokenizers", "tuning": "optuna"}
+    if needed := needs.get(name.removeprefix("elman.tasks.")):
+        pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
@@ -114,14 +115,18 @@ def much_the_same(printed, promised):
 
 @pytest.mark.parametrize("name", [name for name in (READMES[0], *PAGES) if "zh" not in name and blocks(name, "bash")])
 def test_commands_of_a_document_run(name, tmp_path, monkeypatch):
-    """Those of elman run on a short text; targets of make are there."""
+    """Those of elman run on a short text and a small table; targets of make are there."""
     monkeypatch.chdir(tmp_path)
     for file in ("book.txt", "other.txt"):
         Path(file).write_text("The sea is calm tonight. The tide is full, the moon lies fair. " * 20, encoding="utf-8")
+    rows = (f"{k},{t},{t * (-1) ** k},{'ab'[k % 2]}\n" for k in range(20) for t in range(3 + k % 4))
+    Path("data.csv").write_text("id,time,x,label\n" + "".join(rows), encoding="utf-8")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The sea is\n"), encoding="utf-8"))
     targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
     for line in "".join(blocks(name, "bash")).splitlines():
         program, *words = shlex.split(line, comments=True)
+        if words[0] == "tune":
+            pytest.importorskip("optuna")
         if program == "elman":
             assert main(words) == 0, line
         elif program == "make":
@@ -158,7 +163,7 @@ def test_links_lead_somewhere(name):
 @pytest.mark.parametrize("name", ["", *REGISTERS])
 def test_every_public_name_is_in_the_reference(name):
     pages = "".join(read(page) for page in PAGES if page.startswith("docs/reference/"))
-    module = getattr(elman, name) if name else elman
+    module = importlib.import_module(f"elman.{name}") if name else elman
     for public in set(module.__all__) - {"__version__"}:
         assert re.search(rf"(\belman\.(\w+\.)*|`){public}\b", pages), f"{module.__name__}.{public} is in no page"
 

@@ -66,7 +66,8 @@ def test_a_config_that_does_not_fit_is_refused_with_the_file(saved, task, change
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"unit": "byte"}, "vocabulary: unknown form, expected unit 'code point' and symbols"),
+        ({"unit": "byte"}, "vocabulary: unknown form, expected unit 'byte' and nothing else"),
+        ({"unit": "rune"}, "vocabulary: unknown form, expected unit 'code point', 'byte', 'word' or 'token'"),
         ({"symbols": ["a"]}, "vocabulary: symbols must be one string"),
         ({"symbols": "ba"}, "Vocabulary: symbols must differ and stand in the order of their code points"),
     ],
@@ -86,6 +87,19 @@ def test_an_unknown_task_is_refused_with_the_file(saved, tmp_path):
     told = f"model file '{tmp_path / 'm'}': unknown task, expected one of {tasks}, got 'chess'."
     with pytest.raises(ModelFileError, match=re.escape(told)):
         elman.load(tmp_path / "m")
+
+
+def test_the_state_of_a_stream_says_what_it_is(saved, tmp_path):
+    model = elman.load(saved["model"])
+    stream = model.stream(2)
+    stream.save(tmp_path / "state")
+    told = (
+        f"model file '{tmp_path / 'state'}': it holds the state of a stream, and no model. "
+        "Load the model it belongs to, and give its stream this file: model.stream().load(path)."
+    )
+    with pytest.raises(ModelFileError, match=re.escape(told)):
+        elman.load(tmp_path / "state")
+    model.stream().load(tmp_path / "state")
 
 
 @pytest.mark.parametrize("task", elman.tasks.TASKS)

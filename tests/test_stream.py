@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -344,6 +345,78 @@ def test_a_stream_can_be_used_after_an_interruption_at_any_place(call):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     getattr(stream, call)(*arguments)
+
+
+@pytest.mark.parametrize("call", ["join", "leave", "load", "reset", "state", "ids come"])
+def test_a_call_that_is_interrupted_at_any_line_changes_all_or_nothing(call, tmp_path):
+    """A signal is handled between two lines, or within calls; one line after the other, each is the last."""
+    if call == "ids come":  # numbers before, and now token ids: all is laid out anew
+        model = elman.Sequential([layers.GRU(4), layers.Dense(3)])
+        model.build(F, rng=0)
+        x = np.ones((2, F))
+    else:
+        model = make("lstm")
+        x = inputs("lstm", (2, 1))[:, 0]
+    saved = model.stream(3)
+    saved.step(np.repeat(x[:1], 3, axis=0))
+    saved.save(tmp_path / "state")
+
+    def begun():
+        stream = model.stream(2)
+        stream.step(x)
+        return stream
+
+    def change(stream):
+        match call:
+            case "join":
+                stream.join(2)
+            case "leave":
+                stream.leave(0)
+            case "load":
+                stream.load(tmp_path / "state")
+            case "reset":
+                stream.reset([1])
+            case "state":
+                stream.state = tuple(tuple(2 * part for part in parts) for parts in before.state)
+            case "ids come":
+                stream.step(np.array([1, 2]))
+
+    def known(stream):
+        parts = [part.tobytes() for layer in stream.state for part in layer]
+        return stream.ids, stream._next_id, parts
+
+    before = begun()
+    after = begun()
+    change(after)
+    old, new = known(before), known(after)
+    assert old != new
+    stops = 0
+    files = ("stream.py", "stream_room.py")
+    for at in itertools.count(1):
+        stream, seen = begun(), 0
+
+        def trace(frame, event, _, at=at):
+            nonlocal seen
+            if not frame.f_code.co_filename.endswith(files) or frame.f_code.co_name in ("_turn", "state", "step"):
+                return None if event == "call" else trace
+            if event == "line":
+                seen += 1
+                if seen == at:
+                    raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            change(stream)
+        except KeyboardInterrupt:
+            stops += 1
+        finally:
+            sys.settrace(None)
+        assert known(stream) in (old, new), f"after line {at}"
+        if seen < at:
+            break
+    assert stops > 5
+    assert known(stream) == new
 
 
 def test_saved_and_gone_on_with(tmp_path):

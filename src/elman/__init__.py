@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         training,
     )
     from elman.errors import ElmanError
-    from elman.inspection import check_gradients
+    from elman.inspection import check_gradients, inspect
     from elman.model import Sequential
     from elman.ops.core import set_threads, show_config
     from elman.ragged import Ragged
@@ -62,6 +62,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "ctc": ("elman.ctc", None),
     "cells": ("elman.cells", None),
     "errors": ("elman.errors", None),
+    "inspect": ("elman.inspection", "inspect"),
     "inspection": ("elman.inspection", None),
     "layers": ("elman.layers", None),
     "load": ("elman.tasks", "load"),
@@ -92,6 +93,7 @@ __all__ = [
     "check_gradients",
     "ctc",
     "errors",
+    "inspect",
     "inspection",
     "layers",
     "load",

@@ -118,7 +118,7 @@ class Recurrence {
         std::vector<T*> d_extra_blocks = blocks_of<T>(d_extras, "d_extras");
         g.d_extras = d_extra_blocks.data();
         const double operations = 2 * this->operations(v);
-        const long panel_parts = parts_for(operations, grad_stride_ / lanes_);
+        const long panel_parts = parts_for(operations, 2 * grad_stride_ / lanes_);
         {
             const Unlocked unlocked(operations);
             pack(tick, v, ids.has_value(), true, dx.has_value());

@@ -23,6 +23,8 @@ struct Outer {
     void (*add)(const T* panel, long valid, const OuterRight<T>& right, long n, T* d);
 };
 
+constexpr long kAhead = 8;  // rows that are asked for before they are packed
+
 template <class T>
 void pack_right(const OuterRight<T>& right, const T* const* rows, long n) {
     constexpr long lanes = Lanes<T>::count;
@@ -32,6 +34,7 @@ void pack_right(const OuterRight<T>& right, const T* const* rows, long n) {
         const long vectors = (wide + lanes - 1) / lanes, last = wide - (vectors - 1) * lanes;
         for (long k = 0; k < n; ++k) {
             const T* from = rows[k] + first;
+            fetch_ahead(rows[k + kAhead < n ? k + kAhead : k] + first, wide);
             for (long v = 0; v + 1 < vectors; ++v) store(to + v * lanes, load(from + v * lanes));
             store(to + (vectors - 1) * lanes, load_part(from + (vectors - 1) * lanes, last));
             to += vectors * lanes;

@@ -1,7 +1,8 @@
 // A recurrent layer through time: what forward and backward have in common, and the forward pass.
 //
 // Parts own sequences, not steps: part p takes ranks p, p + parts, p + 2 parts ... and walks them through all time
-// with no barrier. Its running sequences are a prefix of its own ranks, because ranks are sorted by length. Only where
+// with no barrier. Its running sequences are a prefix of its own ranks, because ranks are sorted by length. Where all
+// are equally long, it takes as many neighbours, whose rows share no lines of memory with another part's. Only where
 // there are fewer sequences than threads does a crew walk the same sequences together (views.h, Crew).
 #pragma once
 
@@ -33,7 +34,9 @@ struct Walk {
     const Views& v;
     const Crew& crew;
     const CellLayout& cell;
-    const long hidden, width, state, state_width, own;
+    const long hidden, width, state, state_width;
+    const bool neighbours;
+    const long first_rank, rank_step, own;
     const long operand_at, product_at;  // blocks of a tape row; of the projection too
     T* left = nullptr;                  // room for the left operand of a product in the weights' format
 
@@ -45,13 +48,19 @@ struct Walk {
           width(round_up<T>(hidden)),
           state(v.state_size),
           state_width(round_up<T>(state)),
-          own(own_count(v.batch.ranks, who.part, who.parts)),
+          neighbours(v.batch.steps > 0 && v.batch.active[v.batch.steps - 1] == v.batch.ranks),
+          first_rank(neighbours ? share_of(v.batch.ranks, who.part, who.parts).first : who.part),
+          rank_step(neighbours ? 1 : who.parts),
+          own(neighbours ? share_of(v.batch.ranks, who.part, who.parts).end - first_rank
+                         : own_count(v.batch.ranks, who.part, who.parts)),
           operand_at(v.projected ? cell.tape_blocks : cell.operand_at),
           product_at(v.projected ? cell.grad_blocks : cell.d_product_at) {}
 
     ELMAN_INLINE bool mine(long i) const { return !crew.barrier || i % crew.members == crew.member; }
-    ELMAN_INLINE long rank(long i) const { return crew.part + i * crew.parts; }
-    ELMAN_INLINE long running(long t) const { return own_count(v.batch.active[t], crew.part, crew.parts); }
+    ELMAN_INLINE long rank(long i) const { return first_rank + i * rank_step; }
+    ELMAN_INLINE long running(long t) const {
+        return neighbours ? own : own_count(v.batch.active[t], crew.part, crew.parts);
+    }
     ELMAN_INLINE long tape_row(long t, long i) const { return v.batch.first_row[t] + rank(i); }
     ELMAN_INLINE long value_row(long t, long i) const { return v.batch.first_step[rank(i)] + t; }
     ELMAN_INLINE long sequence(long i) const { return v.batch.sequence[rank(i)]; }
@@ -211,6 +220,7 @@ struct ForwardPass : Walk<T> {
                     continue;
                 }
                 x[waiting] = v.x + value * v.input_size;
+                fetch_ahead(x[waiting], v.input_size);
                 start[waiting] = v.packed.start;
                 gate[waiting] = row;
                 if (++waiting == kMaxRows) {
@@ -325,6 +335,7 @@ struct ForwardPass : Walk<T> {
             memset(c + hidden, 0, sizeof(T) * static_cast<size_t>(width - hidden));  // the next step reads it
         }
         memcpy(v.y + value * state, h_i, sizeof(T) * static_cast<size_t>(state));
+        __builtin_prefetch(v.y + (value + 1) * state, 1);
         if (v.h_mask) mask(i, h_i, fed + i * state_width);
     }
 };

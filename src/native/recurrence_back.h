@@ -171,6 +171,8 @@ struct BackwardPass : Walk<T> {
         T *const d = dh + i * state_width, *const d_c = dc + i * width;
         if (g.dy) {  // d has room for the padding, dy has not
             const T* const dy = g.dy + value * state;
+            // The next step's: waiting for it took a tenth of the time at 16 units.
+            fetch_ahead(dy - (t > 0 ? state : 0), state);
             each_vector<T>(state, [=](long j, long n) { store(d + j, load(d + j) + load_part(dy + j, n)); });
         }
         if (g.dh) memcpy(g.dh + value * state, d, sizeof(T) * static_cast<size_t>(state));

@@ -115,16 +115,64 @@ struct RecurrenceWeights {
         return at;
     }
 
-    // Panels of `lanes` columns of da are shared out; each is summed over all rows by one part, in the tape's order.
+    // What is summed for a panel: itself for the bias, and its products with x, h and the operand.
+    enum Piece { kBias, kInput, kState, kOperand, kPieces };
+
+    // A part's own pieces: those whose middle lies in its share of all the work, counted in columns. So the parts of a
+    // layer with fewer panels than parts have work too: one takes W, another R.
+    struct Work {
+        const Views& v;
+        const bool bias;
+        const long part, parts, panels;
+        long total = 0;
+        bool mine[kPieces] = {};  // of any panel
+
+        Work(const Views& views, const Gradients& g, long which, long count)
+            : v(views), bias(g.d_bias), part(which), parts(count), panels(views.grad_stride / lanes) {
+            long size[kPieces], before = 0;
+            for (long p = 0; p < panels; ++p) {
+                measure(panel(v, p), size);
+                for (const long one : size) total += one;
+            }
+            for (long p = 0; p < panels; ++p) {
+                bool own[kPieces];
+                take(panel(v, p), &before, own);
+                for (int i = 0; i < kPieces; ++i) mine[i] = mine[i] || own[i];
+            }
+        }
+
+        void measure(const Panel& at, long* size) const {
+            const bool used = at.valid > 0;  // the padding of a projection narrower than the block it lies in is not
+            size[kBias] = used && at.input_row >= 0 && bias;
+            size[kInput] = used && at.input_row >= 0 && v.x ? v.input_size : 0;
+            size[kState] = used && at.state_row >= 0 ? v.state_size : 0;
+            size[kOperand] = used && at.operand_row >= 0 ? v.hidden_size : 0;
+        }
+
+        // Which pieces of the next panel are the part's own; false if none is. `before`: the work of those before it.
+        bool take(const Panel& at, long* before, bool* own) const {
+            long size[kPieces];
+            bool any = false;
+            measure(at, size);
+            for (int i = 0; i < kPieces; ++i) {
+                const long middle = (2 * *before + size[i]) * parts;
+                own[i] = size[i] && middle >= 2 * total * part && middle < 2 * total * (part + 1);
+                *before += size[i];
+                any = any || own[i];
+            }
+            return any;
+        }
+    };
+
+    // Each piece is summed over all rows by one part, in the tape's order.
     static void gradients(const Views& v, const Gradients& g, long part, long parts, Scratch scratch) {
         const Batch& batch = v.batch;
         const CellLayout& cell = v.cell->layout;
         const long hidden = v.hidden_size, width = round_up<T>(hidden), state = v.state_size;
         const long state_width = round_up<T>(state);
-        const bool two_products = v.projected || cell.second_gate >= 0;
         const long operand_at = (v.projected ? cell.tape_blocks : cell.operand_at) * width;
         T* const d_second = v.projected ? g.d_weight_hr : g.d_weight_hh;
-        const Share own = share_of(v.grad_stride / lanes, part, parts);
+        const Work work(v, g, part, parts);
         const OuterRight<T> x{carve<T>(&scratch, v.ids ? 0 : kRowBlock * round_up<T>(v.input_size)), v.input_size};
         const OuterRight<T> h{carve<T>(&scratch, kRowBlock * state_width), state};
         const OuterRight<T> operand{carve<T>(&scratch, kRowBlock * width), hidden};
@@ -164,22 +212,22 @@ struct RecurrenceWeights {
                     ++t;
                 }
             }
-            if (v.x) outer.pack_right(x, x_rows, n);
-            outer.pack_right(h, h_rows, n);
-            if (two_products) outer.pack_right(operand, operand_rows, n);
+            if (work.mine[kInput]) outer.pack_right(x, x_rows, n);
+            if (work.mine[kState]) outer.pack_right(h, h_rows, n);
+            if (work.mine[kOperand]) outer.pack_right(operand, operand_rows, n);
             if (stop_now(v.interrupt, n, &waiting)) return;
-            for (long p = own.first; p < own.end; ++p) {
+            long before = 0;
+            for (long p = 0; p < work.panels; ++p) {
                 const Panel at = panel(v, p);
-                if (at.valid <= 0) continue;  // padding of a projection narrower than the block it lies in
-                outer.pack_left(left, da_rows, p * lanes, n, at.valid,
-                                at.input_row >= 0 && g.d_bias ? g.d_bias + at.input_row : nullptr);
-                if (at.input_row >= 0 && v.x)
-                    outer.add(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
-                if (at.state_row >= 0) outer.add(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
-                if (at.operand_row >= 0) outer.add(left, at.valid, operand, n, d_second + at.operand_row * hidden);
+                bool own[kPieces];
+                if (!work.take(at, &before, own)) continue;
+                outer.pack_left(left, da_rows, p * lanes, n, at.valid, own[kBias] ? g.d_bias + at.input_row : nullptr);
+                if (own[kInput]) outer.add(left, at.valid, x, n, g.d_weight_ih + at.input_row * v.input_size);
+                if (own[kState]) outer.add(left, at.valid, h, n, g.d_weight_hh + at.state_row * state);
+                if (own[kOperand]) outer.add(left, at.valid, operand, n, d_second + at.operand_row * hidden);
             }
         }
-        if (v.ids) one_hot(v, g, own, scratch);
+        if (v.ids) one_hot(v, g, share_of(work.panels, part, parts), scratch);
         extras(v, g, part, parts);
     }
 

@@ -88,6 +88,14 @@ ELMAN_INLINE void store_part(T* p, Vec<T> v, long n) {
         memcpy(p, &v, static_cast<size_t>(n) * sizeof(T));
 }
 
+// Ask for a row of n numbers, or its first four lines; further ones the machine fetches ahead by itself. Rows that lie
+// a sequence apart are in another page each, where it does not.
+template <class T>
+ELMAN_INLINE void fetch_ahead(const T* row, long n) {
+    constexpr long line = 64 / static_cast<long>(sizeof(T));
+    for (long j = 0; j < n && j < 4 * line; j += line) __builtin_prefetch(row + j);
+}
+
 // rows[j][i] and rows[i][j] change places.
 template <class T>
 ELMAN_INLINE void transpose(Vec<T>* rows) {

@@ -14,7 +14,7 @@ import sys
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -24,6 +24,7 @@ from elman.errors import ElmanError, Interrupted, SaveError, UsageError, say
 
 __all__ = [
     "Column",
+    "DryRun",
     "Encoding",
     "Errors",
     "Json",
@@ -31,15 +32,20 @@ __all__ = [
     "Quiet",
     "Suffixes",
     "Threads",
+    "Watch",
+    "alone",
     "check_output",
     "finish_streams",
     "guarded",
     "harmless",
+    "in_colour",
     "is_usage",
     "leave_quietly",
     "load",
+    "make_folder",
     "prepare_streams",
     "print_json",
+    "print_rehearsal",
     "reader_left",
     "report",
     "report_usage",
@@ -66,7 +72,14 @@ MemoryMap = Annotated[
         help="Whether the encoded text lies in a temporary file, on disk; default: if it is large.",
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say how large the network is and how long it will take, and train nothing.")
+]
 Threads = Annotated[int | None, typer.Option(help="How many threads to use; default: all cores allowed.")]
+
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Show the gradients by layer and by lag, and warn if they vanish or explode.")
+]
 
 
 def talk(text: str) -> None:
@@ -158,8 +171,13 @@ def load(path: Path, *, task: str) -> Any:
     return loaded
 
 
-def check_output(path: Path) -> None:
-    """Refuse now a file that could not be saved after the training.
+def check_output(path: Path, *, sources: Iterable[str] = (), what: str = "model") -> None:
+    """Refuse now a file that could not be saved after the work, or would destroy what is read.
+
+    Args:
+        path: of what is written.
+        sources: files that are read.
+        what: is written.
 
     Raises:
         UsageError: if a model cannot be saved there.
@@ -175,6 +193,42 @@ def check_output(path: Path) -> None:
         check_target(path)
     except SaveError as error:
         raise UsageError(str(error)) from None
+    for source in sources:
+        if source != "-" and path.exists() and os.path.exists(source) and path.samefile(source):
+            read = "text" if source.endswith(".txt") else "data"
+            wrong = (
+                f"the {what} would replace the {read} it is trained on"
+                if what == "model"
+                else f"{what} would replace {source}"
+            )
+            raise UsageError(say(f"--output {path}", wrong, cure="Give another name"))
+
+
+def print_rehearsal(rehearsal: Any, *, as_json: bool) -> None:
+    """Print what a training will be: shapes, parameters, memory and time."""
+    if as_json:
+        print_json(rehearsal.to_dict())
+        return
+    rehearsal.model.summary()
+    print(rehearsal)
+    print("Nothing was trained and nothing saved. Leave out --dry-run to train.")
+
+
+def make_folder(path: Path, where: str) -> None:
+    """Make a folder for what a command writes, unless it is there.
+
+    Raises:
+        UsageError: if it cannot be one.
+    """
+    if str(path) == "-":
+        raise UsageError(say(where, "--output is a folder, not standard output", cure="Give its name"))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(say(where, "--output is not a folder", got=path)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(say(where, f"the folder cannot be made ({reason.lower()})", got=path)) from None
 
 
 def use_threads(count: int | None) -> None:
@@ -216,6 +270,22 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__name__ = function.__name__
     run.__doc__ = function.__doc__
+    return run
+
+
+def alone(command: Callable[..., None]) -> Callable[..., None]:
+    """Make what a group does without a command of one that is guarded."""
+
+    def run(ctx: typer.Context, **options: Any) -> None:
+        if ctx.invoked_subcommand is None:
+            command(**options)
+
+    signature = inspect.signature(command)
+    ctx = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    parameters = [ctx, *signature.parameters.values()]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
 
 
@@ -262,7 +332,10 @@ def _note(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
     talk(f"{_coloured('note:', 33)} {message}")
 
 
+def in_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal with colours; NO_COLOR turns them off (no-color.org)."""
+    return not (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb") and stream.isatty()
+
+
 def _coloured(word: str, code: int) -> str:
-    """Colour a word on a terminal; not if NO_COLOR is set (no-color.org) or the terminal is a dumb one."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    return word if plain else f"\x1b[1;{code}m{word}\x1b[0m"
+    return f"\x1b[1;{code}m{word}\x1b[0m" if in_colour(sys.stderr) else word

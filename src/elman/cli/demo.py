@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elman.cli.add import lesson
-from elman.cli.common import Threads, talk, use_threads
+from elman.cli.common import Threads, alone, guarded, make_folder, talk, use_threads
+from elman.cli.demo_memory import memory
 from elman.errors import UsageError, say
 
 if TYPE_CHECKING:
     from elman.tasks import LanguageModel
 
-__all__ = ["demo"]
+__all__ = ["app", "demo"]
 
 _FOLDER = "elman-demo"
 _PRIME = "The "
@@ -35,7 +36,7 @@ def demo(
     if not 0 < seconds < math.inf:
         raise UsageError(say("elman demo", "seconds is out of range", expected="more than 0", got=seconds))
     use_threads(threads)
-    _make_folder(output)
+    make_folder(output, "elman demo")
     saved: list[Path] = []
     try:
         _title("1. Learning to add")
@@ -60,19 +61,8 @@ def demo(
     print(f'  elman sample {model_file} --prime "{_PRIME}" --temperature 0.5')
     print(f"  elman info {model_file}")
     print(f"  elman add 1234567890123 9876543210987 -m {adder_file}")
+    print("  elman demo memory")
     print("  elman train text YOUR-TEXT.txt -o model.elman")
-
-
-def _make_folder(path: Path) -> None:
-    if str(path) == "-":
-        raise UsageError(say("elman demo", "--output is a folder, not standard output", cure="Give its name"))
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UsageError(say("elman demo", "--output is not a folder", got=path)) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(say("elman demo", f"the folder cannot be made ({reason.lower()})", got=path)) from None
 
 
 def _train(path: Path, *, seconds: float, seed: int, saved: list[Path]) -> LanguageModel:
@@ -85,7 +75,7 @@ def _train(path: Path, *, seconds: float, seed: int, saved: list[Path]) -> Langu
     # Fewer streams and larger steps than the defaults learn more in a short time: with 128 units 1.42 against 1.71 nats
     # per character after three epochs of half this text. In one minute on 2 cores, 256 units end at 1.24 in validation
     # after 7 epochs; 128 units at 1.30 after 22, overfitted.
-    settings: dict[str, Any] = {"hidden": 256, "batch": 24, "lr": 3e-3, "random_state": seed}
+    settings: dict[str, Any] = {"hidden": 256, "batch": 24, "steps": 50, "lr": 3e-3, "random_state": seed}
     affordable = int(_speed(text, settings) * seconds)
     epochs = max(1, affordable // len(text))
     text = text[: max(1000, affordable)]
@@ -120,7 +110,7 @@ def _speed(text: str, settings: dict[str, Any]) -> float:
     # The first round warms up; only if it was quick, a longer one measures better.
     for updates in (2, 40):
         model = LanguageModel(**settings, epochs=1, val_split=0.0, verbose=0)
-        characters = updates * model.batch * model.steps
+        characters = updates * settings["batch"] * settings["steps"]
         began = time.perf_counter()
         model.fit(text[: characters + 1])
         elapsed = time.perf_counter() - began
@@ -132,10 +122,10 @@ def _speed(text: str, settings: dict[str, Any]) -> float:
 
 def _draw(model: LanguageModel, path: Path) -> str:
     """Draw the training curve if matplotlib is there; return how to name it in a list of files."""
-    from elman.inspection import plots
+    from elman.inspection import training_curve
 
     try:
-        plots.training_curve(model.history_, path)
+        training_curve(model.history_, path)
     except UsageError as error:
         talk(f"note: no picture of the training: {error}")
         return ""
@@ -144,3 +134,8 @@ def _draw(model: LanguageModel, path: Path) -> str:
 
 def _title(text: str) -> None:
     print(f"\n{text}\n{'-' * len(text)}", flush=True)
+
+
+app = typer.Typer(name="demo", invoke_without_command=True)
+app.callback()(alone(guarded(demo)))
+app.command()(guarded(memory))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["options_of", "with_options"]
+__all__ = ["flag_of", "given_options", "options_of", "with_options"]
 
 _FLAGS = {"random_state": "--seed"}
 
@@ -28,7 +28,11 @@ def options_of(constructor: type, *, panel: str, without: Collection[str] = ()) 
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=Annotated[
                 parameter.annotation,
-                typer.Option(_flag(name), help=_sentence(help_of[name], parameter.annotation), rich_help_panel=panel),
+                typer.Option(
+                    _flag(name, parameter.annotation),
+                    help=_sentence(help_of[name], parameter.annotation),
+                    rich_help_panel=panel,
+                ),
             ],
         )
         for name, parameter in inspect.signature(constructor, eval_str=True).parameters.items()
@@ -49,8 +53,26 @@ def with_options(function: Callable[..., None], options: list[inspect.Parameter]
     return run
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """Give the option that a constructor argument is set by."""
     return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
+def given_options(context: Any, arguments: dict[str, Any], *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Give those of the arguments that were written on the command line.
+
+    Args:
+        context: typer's.
+        arguments: name -> value.
+        without: names that do not count.
+    """
+    said = {name for name in arguments if context.get_parameter_source(name).name == "COMMANDLINE"}
+    return {name: value for name, value in arguments.items() if name in said and name not in without}
+
+
+def _flag(name: str, kind: Any) -> str:
+    flag = flag_of(name)
+    return f"{flag}/--no-{flag[2:]}" if kind is bool else flag
 
 
 def _sentence(description: str, kind: Any) -> str:

@@ -54,15 +54,18 @@ def _print_table(facts: dict[str, Any]) -> None:
     if facts["vocabulary"] is not None:
         section(_vocabulary(facts["vocabulary"]))
     section({name.replace("_", " "): _shown(value) for name, value in facts["arguments"].items()})
-    section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in facts["training"].items()})
+    training = {name: value for name, value in facts["training"].items() if name != "columns"}
+    section({f"trained: {name.replace('_', ' ')}": _shown(value) for name, value in training.items()})
+    if isinstance(columns := facts["training"].get("columns"), dict):
+        section({"columns of its file": ", ".join(f"{role} {_column(value)}" for role, value in columns.items())})
     section(_quantization(facts["quantization"]))
     Console(highlight=False).print(about)
 
 
 def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
     """Say what a task knows of its input, and of its answers."""
-    if "symbols" in known:
-        return {"vocabulary": _characters(known["symbols"])}
+    if "unit" in known:
+        return {"vocabulary": _of_text(known)}
     form, target = known["input"], known["target"]
     if form["type"] == "characters":
         rows = {"input": _characters(form["symbols"])}
@@ -79,6 +82,21 @@ def _vocabulary(known: dict[str, Any]) -> dict[str, str]:
     else:
         rows["answers"] = f"{len(target['scaler']['mean']):,} numbers"
     return rows
+
+
+def _of_text(known: dict[str, Any]) -> str:
+    """Say what a language model cuts text into."""
+    if "symbols" in known:
+        return _characters(known["symbols"])
+    if "words" in known:
+        return f"{len(known['words']):,} words and <unk>: {_listed([repr(word) for word in known['words']])}"
+    if "size" in known:
+        return f"{known['size'] - 1:,} tokens of the tokenizer with SHA-256 {known['sha256'][:16]}…"
+    return "the bytes of UTF-8"
+
+
+def _column(named: Any) -> str:
+    return ", ".join(map(repr, named)) if isinstance(named, list) else repr(named)
 
 
 def _listed(names: list[Any], *, limit: int = 20) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elman.cli import add, common, demo, evaluate, info, quantize, sample, stream, train
+from elman.cli import add, common, demo, evaluate, info, inspect, predict, quantize, sample, stream, train, tune
 
 __all__ = ["app", "main"]
 
@@ -17,7 +17,7 @@ __all__ = ["app", "main"]
 class _InOrder(TyperGroup):
     """Lists the commands in the order of their use."""
 
-    order = ("train", "sample", "stream", "evaluate", "info", "quantize", "add", "demo")
+    order = ("train", "tune", "predict", "evaluate", "sample", "stream", "info", "inspect", "quantize", "add", "demo")
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names that the help shows."""
@@ -52,13 +52,16 @@ def _options(
 
 
 app.add_typer(train.app)
+app.add_typer(tune.app)
+app.command()(common.guarded(predict.predict))
 app.command()(common.guarded(sample.sample))
 app.command()(common.guarded(stream.stream))
 app.command()(common.guarded(evaluate.evaluate))
 app.command()(common.guarded(info.info))
+app.command()(common.guarded(inspect.inspect))
 app.command()(common.guarded(quantize.quantize))
 app.command()(common.guarded(add.add))
-app.command()(common.guarded(demo.demo))
+app.add_typer(demo.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

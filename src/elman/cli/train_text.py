@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +10,7 @@ import typer
 
 from elman.cli.common import (
     Column,
+    DryRun,
     Encoding,
     Errors,
     Json,
@@ -19,20 +18,23 @@ from elman.cli.common import (
     Quiet,
     Suffixes,
     Threads,
+    Watch,
     check_output,
     guarded,
     print_json,
+    print_rehearsal,
     talk,
     use_threads,
 )
 from elman.cli.flags import options_of, with_options
-from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
+from elman.errors import DivergedError, Interrupted, SaveError
 from elman.tasks import Corpus, LanguageModel, SaveEachEpoch, find_files
+from elman.tasks.rehearsal import rehearse
 from elman.tasks.sources import suffixes_of
 
-__all__ = ["app", "text"]
+__all__ = ["apps", "text"]
 
-app = typer.Typer(add_completion=False)
+apps = {"text": typer.Typer(add_completion=False)}
 
 
 def text(
@@ -51,17 +53,20 @@ def text(
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     memory_map: MemoryMap = None,
+    dry_run: DryRun = False,
     threads: Threads = None,
+    watch: Watch = False,
     as_json: Json = False,
     quiet: Quiet = False,
     **arguments: Any,
 ) -> None:
-    """Train a character language model on text files.
+    """Train a language model on text files: of characters, or of other --units.
 
-    Losses are in nats per character. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
+    What is not said is the preset's, for a text of this size; --hidden, --epochs and all others may be given beside it.
+    Losses are in nats per unit. Ctrl-C finishes the batch, saves the model and stops; a second one stops at once.
     """
     suffixes = suffix or suffixes_of(column)
-    _check_output(output, find_files(files, suffixes=suffixes).taken)
+    check_output(output, sources=find_files(files, suffixes=suffixes).taken)
     use_threads(threads)
     verbose = 0 if quiet else "auto"
     corpus = Corpus.from_files(
@@ -70,18 +75,22 @@ def text(
         column=column,
         encoding=encoding,
         errors=errors,
+        units=arguments["units"],
         memory_map="auto" if memory_map is None else memory_map,
         verbose=verbose,
     )
     if corpus.left and not quiet:
         talk(corpus.account())
     model = LanguageModel(**arguments, verbose=verbose)
+    if dry_run:
+        print_rehearsal(rehearse(model, corpus), as_json=as_json)
+        return
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
     try:
-        model.fit(corpus, callbacks=[saver])
+        model.fit(corpus, callbacks=[saver], watch="gradients" if watch else None)
     except Interrupted:
-        talk(f"Stopped in epoch {saver.epochs + 1} of {model.epochs}. {saver.state}")
+        talk(f"Stopped in epoch {saver.epochs + 1} of {model.settings_['epochs']}. {saver.state}")
         if saver.saved:
             talk(f"Next: {following}")
         raise
@@ -92,26 +101,18 @@ def text(
     if as_json:
         print_json(figures)
         return
-    print(_summary(figures))
+    print(_summary(figures, model.vocabulary_.one))
     print(f"Saved {output}. Next: {following}")
 
 
-def _check_output(output: Path, files: Iterable[str]) -> None:
-    """Refuse now what would fail after the first epoch, or destroy the text."""
-    check_output(output)
-    for file in files:
-        if file != "-" and output.exists() and os.path.exists(file) and output.samefile(file):
-            raise UsageError(say(f"--output {output}", "the model would replace the text it is trained on"))
-
-
-def _summary(figures: dict[str, Any]) -> str:
+def _summary(figures: dict[str, Any], unit: str) -> str:
     losses = f"train {figures['loss']:.4f}"
     if "val_loss" in figures:
         losses += f", validation {figures['val_loss']:.4f}"
     epochs = "1 epoch" if figures["epochs"] == 1 else f"{figures['epochs']} epochs"
-    return f"{losses} nats per character after {epochs} in {figures['seconds']:.1f} s"
+    return f"{losses} nats per {unit} after {epochs} in {figures['seconds']:.1f} s"
 
 
-app.command("text")(
+apps["text"].command("text")(
     guarded(with_options(text, options_of(LanguageModel, panel="Network and training", without={"verbose"})))
 )

@@ -29,6 +29,7 @@ FORMAT = 2
 
 _KEY = "elman"
 _HISTORY = "history."
+_TOKENIZER = "tokenizer.json"
 
 
 class Quantized(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -124,7 +125,7 @@ class Header:
 
         Args:
             expected: the weights the model needs, name -> shape; None reads what is there. The file's history, the
-                names that begin with "history.", is left out unless it is expected.
+                names that begin with "history.", and its tokenizer are left out unless they are expected.
             dtype: the dtype all weights must have; None takes any.
             dtypes: in its place, that of each, name -> dtype; "bfloat16" is read as float32.
             allow_nonfinite: accept NaN and infinity.
@@ -139,7 +140,7 @@ class Header:
         found = {
             name: info
             for name, info in self.shapes.items()
-            if not name.startswith(_HISTORY) or name in (expected or ())
+            if not (name.startswith(_HISTORY) or name == _TOKENIZER) or name in (expected or ())
         }
         wanted = {name: info.shape for name, info in found.items()} if expected is None else expected
         kinds = {} if dtype is None else dict.fromkeys(wanted, np.dtype(dtype).name)
@@ -172,6 +173,19 @@ class Header:
             raise ModelFileError(say(self.where, listed(wrongs), expected="rows of float32"))
         history = self._read(found)
         return {name.removeprefix(_HISTORY): array for name, array in history.items()}
+
+    def read_tokenizer(self) -> dict[str, npt.NDArray[Any]]:
+        """Read the tokenizer that the file holds, name -> bytes (n,) uint8; {} if it holds none.
+
+        Raises:
+            ModelFileError: if it is anything else than bytes.
+        """
+        found = {name: info for name, info in self.shapes.items() if name == _TOKENIZER}
+        wrongs = [f"{name!r} is {info.dtype} {info.shape}" for name, info in found.items()
+                  if info.dtype != "uint8" or len(info.shape) != 1]  # fmt: skip
+        if wrongs:
+            raise ModelFileError(say(self.where, listed(wrongs), expected="bytes"))
+        return self._read(found)
 
     def close(self) -> None:
         """Close the file; what was read stays."""

@@ -16,9 +16,14 @@ Example:
 
 from elman.inspection.attribution import Attribution, attribute
 from elman.inspection.check import GradientCheck, ParameterCheck, check_gradients
+from elman.inspection.course import TrainingCourse, training_course
+from elman.inspection.curves import training_curve
 from elman.inspection.dynamical import Dynamics, FixedPoint, Motion, dynamics
 from elman.inspection.gradients import GradientByLag, LagCurve, gradient_by_lag
-from elman.inspection.plots import training_curve
+from elman.inspection.memory import MemoryComparison, compare_memory
+from elman.inspection.origins import Origins, origins
+from elman.inspection.report import Report, inspect
+from elman.inspection.sections import Section
 from elman.inspection.states import GatesAndStates, Saturation, Unit, gates_and_states, text_labels
 from elman.inspection.tagged import TaggedText, tagged_text
 from elman.inspection.terms import Contributions, contributions
@@ -33,20 +38,29 @@ __all__ = [
     "GradientByLag",
     "GradientCheck",
     "LagCurve",
+    "MemoryComparison",
     "Motion",
+    "Origins",
     "ParameterCheck",
+    "Report",
     "Saturation",
+    "Section",
     "TaggedText",
+    "TrainingCourse",
     "TruncationBias",
     "Unit",
     "attribute",
     "check_gradients",
+    "compare_memory",
     "contributions",
     "dynamics",
     "gates_and_states",
     "gradient_by_lag",
+    "inspect",
+    "origins",
     "tagged_text",
     "text_labels",
+    "training_course",
     "training_curve",
     "truncation_bias",
 ]

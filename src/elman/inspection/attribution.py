@@ -100,7 +100,7 @@ class Attribution:
         path: str | os.PathLike[str] | None = None,
         *,
         sequence: int = 0,
-        text: str | None = None,
+        text: Sequence[str] | None = None,
         title: str | None = None,
     ) -> Figure:
         """Draw the scores of one sequence, or colour its text by them.
@@ -108,7 +108,7 @@ class Attribution:
         Args:
             path: .png, .svg or .pdf to write, if any.
             sequence: its index.
-            text: one character for every step.
+            text: one character or word for every step.
             title: a line above the picture.
         """
         return pictures.attribution(self, sequence, text, path, title=title)

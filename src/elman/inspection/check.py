@@ -198,6 +198,7 @@ class _Check:
 
     def __init__(self, model: Any, weights: Mapping[str, Array], data: Data, rng: int | None) -> None:
         self._layers, self._named = twins(model.layers), dict(weights)
+        self._input_size = model.input_size
         self._data, self._rng, self._loss = data, rng, model.loss
         self._x: Ragged = widened(data.x)
         self._target, self._weights = widened(data.target), widened(data.weights)
@@ -278,9 +279,13 @@ class _Check:
 
     def _bind(self, point: Mapping[str, Array]) -> None:
         """Let the layers have these parameters."""
+        size = self._input_size
         for layer in self._layers:
             start = f"{layer.name}."
-            layer.bind(Weights({k.removeprefix(start): v for k, v in point.items() if k.startswith(start)}))
+            own = {k.removeprefix(start): v for k, v in point.items() if k.startswith(start)}
+            lent = {name: point[f"{whose}.{name}"] for name, (whose, _) in layer.borrowed(size).items()}
+            layer.bind(Weights(own | lent))
+            size = layer.output_size(size)
         self._shown = loss_layers(self._layers, self._loss)
 
     def _forward(self, point: Mapping[str, Array], *, tape: bool) -> tuple[Any, list[Any]]:

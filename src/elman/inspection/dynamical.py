@@ -99,7 +99,10 @@ class Dynamics:
         more = ""
         if points is not None:
             stable = sum(point.unstable == 0 for point in points)
-            more = f"; of its {len(points)} fixed points that were found {stable} attract" if points else ""
+            if len(points) == 1:
+                more = f"; one fixed point was found, which {'attracts' if stable else 'repels'}"
+            elif points:
+                more = f"; {len(points)} fixed points were found, of which {stable} attract{'s' * (stable == 1)}"
         return f"Driven by this data, {name} is {what} (Lyapunov exponent {rate:.3f}){more}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,7 +173,7 @@ def dynamics(model: Any, x: Any, *, samples: int = 64, fixed_point_units: int = 
         steps = forward_steps(layer, heard)
         size = sum(part.shape[1] for part in steps.after)
         n_steps = heard.x.n_steps
-        count = int(np.clip(_BUDGET / size**3, 8, samples))
+        count = int(np.clip(_BUDGET / size**3, min(3, samples), samples))
         rows = np.unique(np.linspace(0, n_steps - 1, min(count, n_steps)).round().astype(int))
         jacobians = _jacobians(layer, tuple(part[rows] for part in steps.kept), heard)
         radii = np.array([np.abs(np.linalg.eigvals(jacobian)).max() for jacobian in jacobians])

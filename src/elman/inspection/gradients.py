@@ -15,7 +15,8 @@ from elman.inspection.opened import Opened, Places, open_model
 from elman.inspection.plain import plain
 from elman.model.data import DataOptions
 from elman.training.checks import check_count
-from elman.training.watch import forward_steps, way_back
+from elman.training.watch import forward_steps, lag_norms, lag_zero, way_back
+from elman.training.watch.by_lag import GROWN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,8 +27,6 @@ Array = NDArray[Any]
 
 #: The share of the gradient at lag 0 under which it is taken to be gone.
 GONE = 0.01
-#: How many times that of lag 0 it must become to be called exploding.
-GROWN = 10.0
 #: Lags that a model must reach to be called healthy, where nobody said what the task needs.
 NEEDS = 32
 
@@ -246,23 +245,8 @@ def lags_of(opened: Opened, *, lags: int, positions: int, needs: int) -> Gradien
         for name, (layer, turned) in opened.found.items():
             heard = passed.heard[name]
             way = way_back(layer, heard, forward_steps(layer, heard))
-            squares = {
-                part: passed.scale**2 * np.einsum("nh,nh->n", d, d)
-                for part, d in zip(layer.cell.states, way.d_state, strict=True)
-            }
-            begin = _lag_zero(heard.x.lengths, passed.at, turned=turned, per_step=opened.per_step)
-            rows = heard.x.offsets[:-1, None] + begin[:, None] - np.arange(lags + 1)
-            beyond = rows < heard.x.offsets[:-1, None]
-            by_part = {"state": sum(squares.values()), **(squares if len(squares) > 1 else {})}
-            for part, square in by_part.items():
+            begin = lag_zero(heard.x.lengths, passed.at, turned=turned, per_step=opened.per_step)
+            for part, found in lag_norms(layer, heard.x, way.d_state, begin, lags=lags).items():
                 whole = norms.setdefault(name, {}).setdefault(part, np.full((len(places.step), lags + 1), np.nan))
-                found = np.sqrt(np.asarray(square)[np.maximum(rows, 0)])
-                whole[passed.first : passed.first + len(begin)] = np.where(beyond, np.nan, found)
+                whole[passed.first : passed.first + len(begin)] = passed.scale * found
     return GradientByLag({name: LagCurve(name, parts) for name, parts in norms.items()}, places, needs)
-
-
-def _lag_zero(lengths: Array, at: Array, *, turned: bool, per_step: bool) -> Array:
-    """Give the row of lag 0 in every sequence, in the order of time of the recurrence."""
-    if not per_step:
-        return lengths - 1
-    return lengths - 1 - at if turned else at

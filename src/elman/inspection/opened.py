@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.engines.native import Engine
-from elman.errors import DataError, UsageError, say
-from elman.layers import Layer
+from elman.errors import DataError, NotFittedError, UsageError, say
 from elman.model import Sequential
 from elman.model.data import DataOptions, own_steps, read_data, read_input
+from elman.model.double import doubled, twins, widened
 from elman.ops.losses import Loss
 from elman.ragged import Ragged
+from elman.tasks import Task
 from elman.training.batches import Batch
 from elman.training.loop import State
-from elman.training.parameters import Parameters
 from elman.training.watch import Heard, Recurrence, listen, recurrences
 
 __all__ = ["Looked", "Opened", "Passed", "Places", "engine_of", "look", "open_model", "twins", "unwrapped", "widened"]
@@ -41,11 +41,8 @@ def engine_of(model: Any, where: str, *, loss: Loss | None = None) -> Engine:
         NotFittedError: if it has no weights yet.
     """
     model = unwrapped(model, where)
-    weights = model.named_weights()
-    layers = twins(model.layers)
-    parameters = Parameters.build(layers, model.input_size or 1, dtype="float64", rng=None)
-    parameters.set(weights, where=where, allow_nonfinite=True)
-    return Engine(layers, parameters, loss)
+    model.parameters  # noqa: B018 - says so where there are no weights yet
+    return doubled(model, loss)
 
 
 def unwrapped(model: Any, where: str) -> Sequential:
@@ -56,8 +53,11 @@ def unwrapped(model: Any, where: str) -> Sequential:
         where: who asks, for messages.
 
     Raises:
+        NotFittedError: if it is a task that was not fitted.
         UsageError: if it is neither.
     """
+    if isinstance(model, Task) and not hasattr(model, "model_"):
+        raise NotFittedError(say(where, f"{type(model).__name__} is not fitted yet", cure="Call fit first"))
     inner = getattr(model, "model_", model)
     if not isinstance(inner, Sequential):
         raise UsageError(say(where, "model is none", expected="a Sequential", got=type(model).__name__))
@@ -314,28 +314,3 @@ def _recurrences(engine: Engine, where: str) -> dict[str, Recurrence]:
         cure = "Inspect a model with an RNN, LSTM or GRU layer"
         raise UsageError(say(where, "the model has no recurrent layer", cure=cure))
     return found
-
-
-def twins(layers: Sequence[Layer]) -> list[Layer]:
-    """Give copies without weights; a layer that stands twice stays one.
-
-    Args:
-        layers: of a model.
-    """
-    made: dict[int, Layer] = {}
-    for layer in layers:
-        made.setdefault(id(layer), layer.unbound())
-    return [made[id(layer)] for layer in layers]
-
-
-def widened(values: Any) -> Any:
-    """Give numbers in float64, and ids, classes and labels as they are.
-
-    Args:
-        values: an array or a Ragged, or None.
-    """
-    if values is None:
-        return None
-    if isinstance(values, Ragged):
-        return values.with_values(widened(values.values))
-    return values.astype(np.float64) if values.dtype.kind == "f" else values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,20 +18,19 @@ if TYPE_CHECKING:
     from elman.inspection.attribution import Attribution
     from elman.inspection.dynamical import Motion
     from elman.inspection.gradients import GradientByLag
+    from elman.inspection.origins import Origins
     from elman.inspection.states import GatesAndStates
-    from elman.inspection.tagged import TaggedText
     from elman.inspection.terms import Contributions
     from elman.inspection.truncation import TruncationBias
 
-__all__ = ["attribution", "contribution_map", "heat_maps", "lag_curves", "motion", "tagged", "truncation"]
+__all__ = ["attribution", "contribution_map", "heat_maps", "lag_curves", "motion", "origins", "truncation", "visible"]
 
 Array = NDArray[Any]
 Path = str | os.PathLike[str] | None
+Text = Sequence[str] | None  # a string, or the names of the steps
 
 # Okabe & Ito (2008): told apart by every eye. Blue, vermilion and green also differ in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-# Labels may be many: where colours come again, what stands below the words tells them apart.
-_OF_LABELS = (*COLOURS, "#F0E442", "#999999", "#8C564B", "#6A3D9A", "#B2DF8A", "#17BECF")
 _FOR, _AGAINST = "#D55E00", "#0072B2"
 _TEXT_WIDTH = 64  # letters of a coloured text in a line
 _FLOOR = 1e-12  # shares below are rounding
@@ -83,12 +82,11 @@ def contribution_map(found: Contributions, names: list[str], path: Path, *, titl
         top = np.nanmax(norms, initial=0)
         shown = np.where(norms > 0, norms, np.nan)
         # Six decades say where the gradient comes from; all of them would say how floats end.
-        image = axes.pcolormesh(
-            np.arange(norms.shape[1] + 1) - 0.5,
-            np.arange(norms.shape[0] + 1) - 0.5,
+        image = axes.imshow(
             np.maximum(shown, top * 1e-6) / (top or 1),
-            norm="log", vmin=1e-6, vmax=1, cmap="viridis", rasterized=True,
+            norm="log", aspect="auto", origin="lower", interpolation="none", cmap="viridis",
         )  # fmt: skip
+        image.set_clim(1e-6, 1)
         visible = np.flatnonzero((norms > top * 1e-6).any(axis=0))
         axes.set_xlim(-0.5, max(10, int(visible[-1]) if len(visible) else 0) + 0.5)
         steps = found.places.step
@@ -125,18 +123,31 @@ def truncation(found: TruncationBias, path: Path, *, title: str | None) -> Figur
 
 
 def heat_maps(
-    found: GatesAndStates, name: str, sequence: int, steps: int, text: str | None, path: Path, *, title: str | None
+    found: GatesAndStates,
+    name: str,
+    sequence: int,
+    steps: int,
+    text: Text,
+    path: Path,
+    *,
+    signal: Array | None,
+    title: str | None,
 ) -> Figure:
     """Draw gates and states of one recurrence over one sequence, and how saturated its gates are."""
     parts = [*found.gates[name], *found.states[name]]
-    sizes = {"height_ratios": [1.0] * len(parts), "width_ratios": [5, 1]}
-    figure, grid = canvas("plot", len(parts), 2, size=(9.5, 0.8 + 1.5 * len(parts)), **sizes)
-    for (axes, beside), part in zip(grid, parts, strict=True):
+    above = 0 if signal is None else 1
+    n = len(parts) + above
+    sizes = {"height_ratios": [1.0] * n, "width_ratios": [5, 1]}
+    figure, grid = canvas("plot", n, 2, size=(9.5, 0.8 + 1.5 * n), **sizes)
+    if signal is not None:
+        _signal(grid[0, 0], signal[:steps])
+        grid[0, 1].axis("off")
+    for (axes, beside), part in zip(grid[above:], parts, strict=True):
         values = found.of(name, part, sequence)[:steps]
         limit = max(1.0, float(np.abs(values).max(initial=0)))
         signed = part in found.states[name] or values.min(initial=0) < 0
         axes.imshow(
-            values.T, aspect="auto", interpolation="nearest", cmap="RdBu_r" if signed else "viridis",
+            values.T, aspect="auto", interpolation="none", cmap="RdBu_r" if signed else "viridis",
             vmin=-limit if signed else 0, vmax=limit,
         )  # fmt: skip
         axes.set_ylabel(part, rotation=0, labelpad=12, fontsize=11)
@@ -146,13 +157,45 @@ def heat_maps(
         _beside(beside, found, name, part)
     last = grid[-1, 0]
     if text is not None and len(text[:steps]) <= 100:
-        shown = ["⏎" if letter == "\n" else letter for letter in text[:steps]]
-        last.set_xticks(range(len(shown)), shown, fontsize=7, family=font_family())
-        last.tick_params(axis="x", length=0)
+        _name_steps(last, text[:steps])
     else:
         last.set_xlabel("step")
     figure.suptitle(title or f"{name}: gates and states, one row per unit", fontsize=11, family=font_family())
     return finish(figure, path, None)
+
+
+def _signal(axes: Axes, signal: Array) -> None:
+    """Draw the numbers that came in: some as curves, many as the picture they make."""
+    if signal.shape[1] <= 6:
+        for values, colour in zip(signal.T, COLOURS, strict=False):
+            axes.plot(values, color=colour, linewidth=1.0)
+        axes.set_xlim(-0.5, len(signal) - 0.5)
+    else:
+        axes.imshow(signal.T, aspect="auto", interpolation="none", cmap="gray_r")
+    axes.set_ylabel("x", rotation=0, labelpad=12, fontsize=11)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _name_steps(axes: Axes, text: Sequence[str]) -> None:
+    """Write characters or words below the steps."""
+    shown = [visible(part) for part in text]
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks(range(len(shown)), shown, fontsize=7, family=font_family())
+    axes.tick_params(axis="x", length=0, labelrotation=90 if any(len(part) > 1 for part in shown) else 0)
+
+
+def visible(step: str) -> str:
+    """Give the name of a step so that white space is seen.
+
+    Args:
+        step: a character or a word.
+
+    Example:
+        >>> [visible(step) for step in ("a", " ", "word")]
+        ['a', '␣', 'word']
+    """
+    return {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥"}.get(step, step)
 
 
 def _beside(axes: Axes, found: GatesAndStates, name: str, part: str) -> None:
@@ -169,19 +212,19 @@ def _beside(axes: Axes, found: GatesAndStates, name: str, part: str) -> None:
     axes.tick_params(labelbottom=True, labelsize=7)
 
 
-def attribution(found: Attribution, sequence: int, text: str | None, path: Path, *, title: str | None) -> Figure:
+def attribution(found: Attribution, sequence: int, text: Text, path: Path, *, title: str | None) -> Figure:
     """Draw the scores of a sequence as bars, or its text coloured by them."""
     scores = found.of(sequence)
     heading = title or (
         f"{found.method.replace('_', ' ')}: output {found.output[sequence]} at step {found.at[sequence]} "
         f"= {found.value[sequence]:.3g}"
     )
-    if text is None:
+    if text is None or any(len(part) > 1 for part in text):
         figure, ((axes,),) = canvas("plot", 1, 1, size=(7.5, 2.8))
-        axes.bar(np.arange(len(scores)), np.nan_to_num(scores), color=np.where(scores >= 0, _FOR, _AGAINST), width=0.9)
-        axes.axhline(0, color="#555555", linewidth=0.6)
+        _bars(axes, scores)
         axes.set(xlabel="step", ylabel="for (+) or against (−)")
-        tidy(axes)
+        if text is not None and len(text) <= 100:
+            _name_steps(axes, text)
         return finish(figure, path, heading)
     lines = [range(k, min(k + _TEXT_WIDTH, len(text))) for k in range(0, len(text), _TEXT_WIDTH)]
     figure, ((axes,),) = canvas("plot", 1, 1, size=(9.0, 0.7 + 0.28 * len(lines)))
@@ -202,40 +245,36 @@ def attribution(found: Attribution, sequence: int, text: str | None, path: Path,
     return finish(figure, path, heading)
 
 
-def tagged(found: TaggedText, path: Path, *, title: str | None) -> Figure:
-    """Draw words on the colours of their labels, the labels below them."""
-    colour = {label: _OF_LABELS[k % len(_OF_LABELS)] for k, label in enumerate(found.classes)}
-    wrong = found.wrong or [np.zeros(len(words), bool) for words in found.words]
-    placed: list[tuple[float, int, int, int]] = []  # where a word stands: column, line, text, number in it
-    line, right = 0, 20.0
-    for text, words in enumerate(found.words):
-        column = 0.0
-        for k, word in enumerate(words):
-            width = max(_columns(word), 0.75 * _columns(str(found.labels[text][k])))
-            if column and column + width > _TEXT_WIDTH:
-                column, line = 0.0, line + 1
-            placed.append((column, line, text, k))
-            column += width + 1.6
-            right = max(right, column)
-        line += 1
-    figure, ((axes,),) = canvas("plot", 1, 1, size=(0.125 * right, 0.5 + 0.52 * max(line, 1)))
-    family = ["DejaVu Sans Mono", *font_family()]
-    for column, row, text, k in placed:
-        label, sure, bad = found.labels[text][k], float(found.probabilities[text][k]), bool(wrong[text][k])
-        box = {"boxstyle": "round,pad=0.28", "facecolor": (colour[label], 0.1 + 0.5 * sure**2),
-               "edgecolor": "#CC0000" if bad else "none", "linewidth": 1.6}  # fmt: skip
-        axes.text(column, row, found.words[text][k], fontsize=10, va="center", bbox=box, family=family)
-        below = f"{label}" if not bad or found.truth is None else f"{label}, not {found.truth[text][k]}"
-        axes.text(column, row + 0.46, below, fontsize=6.5, va="center", family=family,
-                  color="#CC0000" if bad else "#444444")  # fmt: skip
-    axes.set(xlim=(-1, right), ylim=(max(line, 1) - 0.3, -0.5))
-    axes.axis("off")
+def _bars(axes: Axes, scores: Array) -> None:
+    """Draw scores for and against."""
+    axes.bar(np.arange(len(scores)), np.nan_to_num(scores), color=np.where(scores >= 0, _FOR, _AGAINST), width=0.9)
+    axes.axhline(0, color="#555555", linewidth=0.6)
+    tidy(axes)
+
+
+def origins(found: Origins, path: Path, *, title: str | None) -> Figure:
+    """Draw what part of an answer comes from how far, and the first answer by every method."""
+    n = 1 + len(found.first)
+    figure, grid = canvas("plot", n, 1, size=(7.5, 1.2 + 1.5 * n), height_ratios=[1.4] + [1.0] * (n - 1))
+    top = grid[0, 0]
+    sums = np.cumsum(found.by_distance)
+    top.step(np.arange(len(sums)), 100 * sums, where="mid", color=COLOURS[0])
+    top.axvline(found.half(), color="#888888", linewidth=0.8, linestyle=":")
+    top.set(xlabel="steps from the answer", ylabel="% of what counts", ylim=(0, 103), xlim=(-0.5, len(sums) - 0.5))
+    top.set_title(f"all {len(found.found.lengths)} answers: half within {found.half()} steps", fontsize=10, loc="left")
+    tidy(top)
+    names = None if found.steps is None else found.steps[: int(found.found.lengths[0])]
+    for axes, (method, one) in zip(grid[1:, 0], found.first.items(), strict=True):
+        _bars(axes, one.of())
+        axes.set_title(f"the first, {found.output()}: {method.replace('_', ' ')}", fontsize=9, loc="left")
+        axes.set_xlim(-0.6, len(one.of()) - 0.4)
+        if axes is not grid[-1, 0]:
+            axes.tick_params(labelbottom=False)
+        elif names is not None and len(names) <= 100:
+            _name_steps(axes, names)
+        else:
+            axes.set_xlabel("step")
     return finish(figure, path, title)
-
-
-def _columns(text: str) -> float:
-    """Give how wide a text is in letters; Chinese, Japanese and Korean letters are twice as wide."""
-    return sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
 
 
 def motion(name: str, found: Motion, colours: Array | None, path: Path, *, title: str | None) -> Figure:

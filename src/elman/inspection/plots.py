@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from elman.errors import UsageError, say
 from elman.files import write_atomic
@@ -15,63 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from elman.training.history import History
+__all__ = ["as_svg", "canvas", "check_ending", "finish", "font_family", "tidy"]
 
-__all__ = ["canvas", "finish", "tidy", "training_curve"]
-
-# Blue and vermilion of Okabe & Ito (2008): told apart by every eye and in grey.
-_TRAINING, _VALIDATION, _BATCHES = "#0072B2", "#D55E00", "#8FB8D6"
-_SETTING = "learning_rate"  # in a history, but not measured
 _FORMATS = ("png", "svg", "pdf")
-_N_BINS = 400  # batches are gathered into so many columns; a picture has no room for more
 # DejaVu, which matplotlib brings, has no Chinese; these do, and matplotlib goes through the list letter by letter.
 _CHINESE_FONTS = (
     *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
     *("Microsoft YaHei", "PingFang SC", "SimHei", "Arial Unicode MS"),
 )
-
-
-class _Run(NamedTuple):
-    """What is drawn: the number of the last epoch of each value, the named values, the losses of all batches."""
-
-    epochs: NDArray[np.float64]
-    columns: dict[str, NDArray[np.float64]]
-    batches: NDArray[np.float64]
-
-
-def training_curve(history: History, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
-    """Draw how the loss fell, batch by batch and epoch by epoch.
-
-    The losses of single batches lie as a band behind the curves of the epochs; every other measure that was taken, such
-    as accuracy, gets a panel of its own. The file is written atomically.
-
-    Args:
-        history: what `fit` returned.
-        path: a file to write; its ending, .png, .svg or .pdf, says how. None writes nothing.
-        title: a line above the picture, in any script.
-
-    Returns:
-        The picture.
-
-    Raises:
-        UsageError: if matplotlib is missing, the ending is another one, or nothing was trained yet.
-        SaveError: if the picture cannot be written.
-    """
-    if path is not None:
-        check_ending("training_curve", path)
-    run = _collect(history)
-    if not run.batches.size and not run.columns.keys() - {_SETTING}:
-        raise UsageError(say("training_curve", "the history is empty", cure="Train the model first: model.fit(x, y)"))
-    panels = _measures(run)
-    ratios = [2.0] + [1.2] * (len(panels) - 1)
-    figure, grid = canvas(
-        "training_curve", len(panels), 1, size=(7.5, 3.2 + 2.0 * (len(panels) - 1)), sharex=True, height_ratios=ratios
-    )
-    family = font_family()
-    for axes, measure in zip(grid[:, 0], panels, strict=True):
-        _draw(axes, run, measure, family=family)
-    grid[-1, 0].set_xlabel("epoch" if run.epochs.size else "batches", family=family)
-    return finish(figure, path, title)
 
 
 def check_ending(where: str, path: str | os.PathLike[str]) -> str:
@@ -110,8 +63,7 @@ def canvas(where: str, rows: int, columns: int, *, size: tuple[float, float], **
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        cure = "Install it with: pip install 'elman[plot]'"
-        raise UsageError(say(where, "matplotlib is not installed", cure=cure)) from error
+        raise _missing(where) from error
     # A Figure by itself draws without a screen and without pyplot's global list of open windows.
     figure = Figure(figsize=size, dpi=150, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -145,6 +97,67 @@ def finish(figure: Figure, path: str | os.PathLike[str] | None, title: str | Non
     return figure
 
 
+def as_svg(draw: Callable[[], Figure], *, name: str) -> str:
+    """Draw a picture as an SVG element for a page, whose colours follow the page's theme.
+
+    What is black, grey or one of the colours of curves becomes a variable of the style sheet: --ink, --muted, --grid,
+    and --series-RRGGBB. Letters stay text, in the fonts of the reader.
+
+    Args:
+        draw: makes the picture.
+        name: begins all ids in it, so that several pictures can stand on one page.
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    with _theme("as_svg"):
+        figure = draw()
+        file = io.StringIO()
+        figure.savefig(
+            file, format="svg", dpi=100, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = file.getvalue()
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'^<svg[^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1">', text, count=1)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--font)", text)
+    return re.sub(r"#[0-9a-f]{6}\b(?=[;\"])", lambda found: _VARIABLES.get(found[0], found[0]), text)
+
+
+# Colours that a page may change, by what they are for.
+_INK = "#1a1a1b"
+_VARIABLES = {
+    _INK: "var(--ink)",
+    "#000000": "var(--ink)",
+    **dict.fromkeys(("#888888", "#555555", "#bbbbbb"), "var(--muted)"),
+    "#dddddd": "var(--grid)",
+    "#ffffff": "var(--paper)",
+    **{f"#{c}": f"var(--series-{c})" for c in ("0072b2", "d55e00", "009e73", "cc79a7", "56b4e9", "e69f00", "8fb8d6")},
+}
+
+
+@contextlib.contextmanager
+def _theme(where: str) -> Iterator[None]:
+    """Draw with letters that stay text, and in colours that `as_svg` knows again."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise _missing(where) from error
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: Any = dict.fromkeys(names, _INK)
+    settings |= {f"{part}.facecolor": "none" for part in ("figure", "axes", "savefig", "legend")}
+    settings |= {"svg.fonttype": "none", "svg.hashsalt": "elman", "font.size": 9.5}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The reader's browser has the fonts that are missing here.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        yield
+
+
+def _missing(where: str) -> UsageError:
+    return UsageError(say(where, "matplotlib is not installed", cure="Install it with: pip install 'elman[plot]'"))
+
+
 def tidy(axes: Axes) -> None:
     """Take away what does not show numbers.
 
@@ -154,66 +167,3 @@ def tidy(axes: Axes) -> None:
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _collect(history: History) -> _Run:
-    """Read a history into arrays."""
-    columns = {name: np.asarray(values, np.float64) for name, values in history.history.items() if len(values)}
-    epochs = np.asarray(history.epoch, np.float64) + 1  # epochs count from 0 and are drawn where they end
-    return _Run(epochs, columns, np.asarray(history.batches, np.float64).reshape(-1))
-
-
-def _measures(run: _Run) -> list[str]:
-    """Return what was measured, each once, with or without its validation; the loss first."""
-    names = dict.fromkeys(name.removeprefix("val_") for name in run.columns if name != _SETTING)
-    with_loss = run.batches.size > 0 or "loss" in names
-    return ["loss"] * with_loss + [name for name in names if name != "loss"]
-
-
-def _draw(axes: Axes, run: _Run, measure: str, *, family: list[str]) -> None:
-    """Draw one panel."""
-    style: dict[str, Any] = {"marker": "o", "markersize": 3.5 if run.epochs.size <= 40 else 0, "linewidth": 1.6}
-    drawn: list[NDArray[np.float64]] = []
-    if measure == "loss" and run.batches.size:
-        drawn.append(_draw_batches(axes, run))
-    for name, label, color in (
-        (measure, "training", _TRAINING),
-        (f"val_{measure}", "validation", _VALIDATION),
-    ):
-        if name in run.columns:
-            values = run.columns[name]
-            axes.plot(run.epochs[-values.size :], values, color=color, label=label, zorder=3, **style)
-            drawn.append(values)
-    if _spans_decades(drawn):
-        axes.set_yscale("log")
-    axes.locator_params(axis="x", integer=True)
-    axes.set_xlim(left=run.epochs[0] - 1 if run.epochs.size else 0)
-    axes.set_ylabel(measure, family=family)
-    tidy(axes)
-    axes.legend(frameon=False, prop={"family": family, "size": 9})
-
-
-def _draw_batches(axes: Axes, run: _Run) -> NDArray[np.float64]:
-    """Draw the losses of the batches, gathered into a band and a line; return the line."""
-    losses = np.where(np.isfinite(run.batches), run.batches, np.nan)
-    # How many batches an epoch had is not recorded: they are spread evenly over the epochs of the picture.
-    stop = run.epochs[-1] if run.epochs.size else float(losses.size)
-    begin = run.epochs[0] - 1 if run.epochs.size else 0.0
-    bins = np.array_split(losses, min(losses.size, _N_BINS))
-    x = begin + (stop - begin) * np.cumsum([part.size for part in bins]) / losses.size
-    # NaN makes its whole bin a gap in the line: a divergence should be seen.
-    means = np.array([part.mean() for part in bins])
-    label = "batches"
-    if losses.size > _N_BINS:
-        low, high = np.transpose([np.percentile(part, (10, 90)) for part in bins])
-        axes.fill_between(x, low, high, color=_BATCHES, alpha=0.3, linewidth=0, label="batches, 10 to 90 %")
-        label = "batches, mean"
-    axes.plot(x, means, color=_BATCHES, linewidth=0.9, marker="o" if losses.size == 1 else None, label=label)
-    return means
-
-
-def _spans_decades(drawn: list[NDArray[np.float64]]) -> bool:
-    """Tell whether values span so much that only a logarithmic axis shows them."""
-    values = np.concatenate([np.ravel(part) for part in drawn]) if drawn else np.empty(0)
-    values = values[np.isfinite(values)]
-    return bool(values.size and values.min() > 0 and values.max() > 50 * values.min())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,7 +99,7 @@ class GatesAndStates:
         words = ""
         if gates:
             name, gate, most = max(gates, key=lambda item: item[2].low + item[2].high)
-            words = f"Gate {gate} of {name} is at one of its ends {most.low + most.high:.0%} of the time"
+            words = f"Gate {gate} of {name} is at one of its ends {100 * (most.low + most.high):.0f} % of the time"
         known = [(label, units[0]) for label, units in self.tracked.items() if units]
         if not known:
             return f"{words or 'There is no gate and no label'}."
@@ -126,7 +126,8 @@ class GatesAndStates:
         recurrence: str | None = None,
         sequence: int = 0,
         steps: int = 200,
-        text: str | None = None,
+        text: Sequence[str] | None = None,
+        signal: Array | None = None,
         title: str | None = None,
     ) -> Figure:
         """Draw gates and states of one recurrence over one sequence as heat maps.
@@ -136,14 +137,15 @@ class GatesAndStates:
             recurrence: which; the last one if None.
             sequence: index of the sequence.
             steps: at most so many of its steps, from the first.
-            text: one character for every step, written below.
+            text: one character or word for every step of the sequence, written below up to 100 of them.
+            signal: what came in, (T, F), drawn above.
             title: a line above the picture.
         """
         name = list(self.states)[-1] if recurrence is None else recurrence
         if name not in self.states:
             expected = f"one of {list(self.states)}"
             raise UsageError(say("plot", "there is no such recurrence", expected=expected, got=repr(name)))
-        return pictures.heat_maps(self, name, sequence, steps, text, path, title=title)
+        return pictures.heat_maps(self, name, sequence, steps, text, path, signal=signal, title=title)
 
 
 def gates_and_states(

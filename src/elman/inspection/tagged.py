@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman.errors import DataError, DataTypeError, UsageError, say
-from elman.inspection import pictures
+from elman.inspection.pictures import COLOURS
 from elman.inspection.plain import plain
+from elman.inspection.plots import canvas, finish, font_family
 from elman.tasks import SequenceTagger
 from elman.tasks.lexicon import split_words
 
@@ -23,6 +25,10 @@ __all__ = ["TaggedText", "tagged_text"]
 
 Array = NDArray[Any]
 Text = str | Sequence[str]
+
+# Labels may be many: where colours come again, what stands below the words tells them apart.
+_COLOURS = (*COLOURS, "#F0E442", "#999999", "#8C564B", "#6A3D9A", "#B2DF8A", "#17BECF")
+_WIDTH = 64  # letters in a line of the picture
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class TaggedText:
             path: .png, .svg or .pdf to write, if any.
             title: a line above the picture, in any script.
         """
-        return pictures.tagged(self, path, title=title)
+        return _draw(self, path, title)
 
 
 def tagged_text(tagger: Any, X: Sequence[Text], y: Sequence[Sequence[Any]] | None = None) -> TaggedText:
@@ -131,3 +137,39 @@ def tagged_text(tagger: Any, X: Sequence[Text], y: Sequence[Sequence[Any]] | Non
         truth,
         tagger.classes_.tolist(),
     )
+
+
+def _draw(found: TaggedText, path: str | os.PathLike[str] | None, title: str | None) -> Figure:
+    """Draw words on the colours of their labels, the labels below them."""
+    colour = {label: _COLOURS[k % len(_COLOURS)] for k, label in enumerate(found.classes)}
+    wrong = found.wrong or [np.zeros(len(words), bool) for words in found.words]
+    placed: list[tuple[float, int, int, int]] = []  # where a word stands: column, line, text, number in it
+    line, right = 0, 20.0
+    for text, words in enumerate(found.words):
+        column = 0.0
+        for k, word in enumerate(words):
+            width = max(_columns(word), 0.75 * _columns(str(found.labels[text][k])))
+            if column and column + width > _WIDTH:
+                column, line = 0.0, line + 1
+            placed.append((column, line, text, k))
+            column += width + 1.6
+            right = max(right, column)
+        line += 1
+    figure, ((axes,),) = canvas("plot", 1, 1, size=(0.125 * right, 0.5 + 0.52 * max(line, 1)))
+    family = ["DejaVu Sans Mono", *font_family()]
+    for column, row, text, k in placed:
+        label, sure, bad = found.labels[text][k], float(found.probabilities[text][k]), bool(wrong[text][k])
+        box = {"boxstyle": "round,pad=0.28", "facecolor": (colour[label], 0.1 + 0.5 * sure**2),
+               "edgecolor": "#CC0000" if bad else "none", "linewidth": 1.6}  # fmt: skip
+        axes.text(column, row, found.words[text][k], fontsize=10, va="center", bbox=box, family=family)
+        below = f"{label}" if not bad or found.truth is None else f"{label}, not {found.truth[text][k]}"
+        axes.text(column, row + 0.46, below, fontsize=6.5, va="center", family=family,
+                  color="#CC0000" if bad else "#444444")  # fmt: skip
+    axes.set(xlim=(-1, right), ylim=(max(line, 1) - 0.3, -0.5))
+    axes.axis("off")
+    return finish(figure, path, title)
+
+
+def _columns(text: str) -> float:
+    """Give how wide a text is in letters; Chinese, Japanese and Korean letters are twice as wide."""
+    return sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)

@@ -26,6 +26,9 @@ __all__ = ["Contributions", "contributions"]
 
 Array = NDArray[Any]
 
+# Steps that count as just seen.
+_FEW = 3
+
 
 class Term(NamedTuple):
     """A product whose sum over steps is the gradient of a parameter, or of some of its rows.
@@ -85,11 +88,17 @@ class Contributions:
     @property
     def verdict(self) -> str:
         """What it means, in one sentence."""
-        recurrent = {name: self.half(name) for name in self.norms if name.endswith(".weight_hh")}
-        name, steps = min(recurrent.items(), key=lambda item: item[1])
-        plural = "step makes" if steps == 1 else f"{steps} steps make"
-        which = "The last" if steps > 1 else "One"
-        return f"{which} {plural} half of the gradient of {name} (the shortest); all terms add up to it exactly."
+        ending = ".weight_hh"
+        recurrent = {name.removesuffix(ending): self.half(name) for name in self.norms if name.endswith(ending)}
+        ordered = sorted(recurrent.items(), key=lambda item: item[1])
+        (least, few), (most, many) = ordered[0], ordered[-1]
+        reach = f"the last {few} steps" if few > 1 else "the step of the loss alone"
+        if many > few:
+            reach += f" in {least}, from the last {many} in {most}"
+        else:
+            reach += f" in {least}" if len(ordered) == 1 else " in every recurrence"
+        learns = "it learns from what it has just seen" if many <= _FEW else "the other half from further back"
+        return f"Half of the gradient of the recurrent weights comes from {reach}: {learns}."
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything that is drawn as plain values."""

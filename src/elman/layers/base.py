@@ -151,6 +151,16 @@ class Layer:
         """
         raise NotImplementedError
 
+    def borrowed(self, input_size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name the parameters that are those of another layer of the model: name -> (layer, shape).
+
+        They are among `weights` and `grads` like its own, under the same name; their gradients are summed.
+
+        Args:
+            input_size: features that come in.
+        """
+        return {}
+
     def product_weights(self) -> tuple[str, ...]:
         """Name the matrices that rows are multiplied with or taken from: what `quantize` stores in fewer bytes."""
         return ()

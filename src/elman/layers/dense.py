@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from elman.layers.base import Array, Flow, Layer, LayerConfig, Size, State
 from elman.layers.initial import glorot_uniform
+from elman.layers.options import Name
 from elman.ops import kernels, linear
 from elman.ops.kernels import Kernel
 from elman.ops.steps import Stepper
@@ -38,6 +39,8 @@ class Dense(Layer):
     Args:
         units: number of outputs, 1 to 65536.
         activation: φ, "tanh", "sigmoid", "relu" or "softmax"; none if None.
+        tied_to: the name of an `Embedding` of the same model whose table is W too (Press & Wolf 2017, Inan et al.
+            2017): of so many ids as there are outputs, with so many numbers as come in. Its gradient is their sum.
         name: key of its weights; the model gives one if None.
 
     Raises:
@@ -46,6 +49,8 @@ class Dense(Layer):
     Example:
         >>> Dense(10, activation="softmax").param_shapes(input_size=128)
         {'weight': (10, 128), 'bias': (10,)}
+        >>> Dense(10, tied_to="embedding").param_shapes(input_size=128)
+        {'bias': (10,)}
     """
 
     class Config(LayerConfig, tag="dense"):
@@ -53,28 +58,38 @@ class Dense(Layer):
 
         units: Size
         activation: Literal["tanh", "sigmoid", "relu", "softmax"] | None = None
+        tied_to: Name | None = None
 
     units: int
     activation: str | None
+    tied_to: str | None
 
-    def __init__(self, units: int, *, activation: str | None = None, name: str | None = None) -> None:
-        super().__init__(units=units, activation=activation, name=name)
+    def __init__(
+        self, units: int, *, activation: str | None = None, tied_to: str | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(units=units, activation=activation, tied_to=tied_to, name=name)
 
     def runs_on(self, dtype: DTypeLike) -> Kernel:
         """Say which code runs the row-wise product."""
         return kernels.of_product(dtype)
 
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
-        """Give the shapes of weight (O, I) and bias (O,)."""
-        return {"weight": (self.units, input_size), "bias": (self.units,)}
+        """Give the shapes of weight (O, I), unless it is that of another layer, and bias (O,)."""
+        own = {} if self.tied_to is not None else {"weight": (self.units, input_size)}
+        return {**own, "bias": (self.units,)}
+
+    def borrowed(self, input_size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Say whose weight is used, and what shape (O, I) it must have; see `Layer.borrowed`."""
+        return {} if self.tied_to is None else {"weight": (self.tied_to, (self.units, input_size))}
 
     def init(self, rng: Generator, input_size: int) -> dict[str, Array]:
-        """Draw first values: Glorot uniform for the weight, zeros for the bias."""
-        return {"weight": glorot_uniform(rng, self.units, input_size), "bias": np.zeros(self.units)}
+        """Draw first values: Glorot uniform for the weight, if it is its own, zeros for the bias."""
+        own = {} if self.tied_to is not None else {"weight": glorot_uniform(rng, self.units, input_size)}
+        return {**own, "bias": np.zeros(self.units)}
 
     def product_weights(self) -> tuple[str, ...]:
-        """Name W."""
-        return ("weight",)
+        """Name W, if it is its own."""
+        return ("weight",) if self.tied_to is None else ()
 
     def output_size(self, input_size: int) -> int:
         """Give the number of outputs."""

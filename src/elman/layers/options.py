@@ -11,7 +11,7 @@ import numpy as np
 from elman.errors import UsageError, say
 from elman.files.plain import Refusal, refusal
 
-__all__ = ["LayerConfig", "Size", "check_options", "choices_of"]
+__all__ = ["LayerConfig", "Name", "Size", "check_options", "choices_of"]
 
 #: Units, vocabulary sizes: wide enough for every real model, narrow enough that a forged file cannot ask for terabytes.
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]

@@ -156,6 +156,9 @@ def copy_of(layer: Layer, where: str) -> Layer:
     if layer.built:
         cure = "Wrap a new layer, before its model is built: layers.from_config(layer.config())"
         raise UsageError(say(where, f"{layer.title} has weights of another model", cure=cure))
+    if layer.borrowed(1):
+        cure = "Let it stand in the model itself"
+        raise UsageError(say(where, f"{layer.title} has weights of another layer, which is out of reach", cure=cure))
     return type(layer).from_config(layer.config())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.engines.segments import FORWARD_SHARE, Plan, count_over_time, steps_ahead
+from elman.engines.plans import FORWARD_SHARE, Plan, count_over_time, steps_ahead
 from elman.errors import ResourceError, UsageError, say
 from elman.layers import check_carry, check_stack
 from elman.model.foundation import Foundation
@@ -20,7 +20,7 @@ from elman.training.batches import Batch
 __all__ = ["Budget", "MemoryBudget", "read_bytes"]
 
 #: Bytes, or a text such as "1GiB".
-MemoryBudget = int | str
+MemoryBudget = int | float | str
 
 _UNITS = {"": 1, "b": 1} | {
     prefix + unit: base**power
@@ -43,14 +43,16 @@ def read_bytes(value: object, where: str = "fit") -> int:
         UsageError: if it is neither, or not above zero.
 
     Example:
-        >>> read_bytes("1GiB"), read_bytes("1.5 MB"), read_bytes(4096)
-        (1073741824, 1500000, 4096)
+        >>> read_bytes("1GiB"), read_bytes("1.5 MB"), read_bytes(4096), read_bytes(1e9)
+        (1073741824, 1500000, 4096, 1000000000)
     """
     found: float = 0
     if isinstance(value, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", value.lower())
         if match and match[2] in _UNITS:
             found = float(match[1]) * _UNITS[match[2]]
+    elif isinstance(value, float | np.floating):
+        found = int(value) if float(value).is_integer() else 0  # 1e9 is a whole number, as it is written
     elif isinstance(value, int | np.integer) and not isinstance(value, bool):
         found = int(value)
     if found < 1:

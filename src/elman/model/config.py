@@ -24,6 +24,7 @@ class CompileConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     optimizer: dict[str, Any]
     metrics: Annotated[list[str | dict[str, Any]], msgspec.Meta(max_length=100)] = []
     clip: float | None = None
+    gradient_noise: float = 0.0
 
 
 class ModelConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -185,7 +185,8 @@ def explain(
             kept = part.kept_per_step(size)
             if isinstance(part, Wrapper):
                 kept -= sum(inner.kept_per_step(size) for inner in part.parts.values())
-            flops = _flops(part, shapes, ids=ids)
+            lent = {} if holds else {own: shape for own, (_, shape) in part.borrowed(size).items()}
+            flops = _flops(part, shapes | lent, ids=ids)
             kernel = part.runs_on(dtype)
             # A recurrence gives whole sequences to its threads if it can, everything else its rows.
             most, each = (batch_size, rows // batch_size) if isinstance(part, Recurrent) else (rows, 0)

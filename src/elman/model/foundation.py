@@ -1,32 +1,26 @@
-"""What a model is: layers, parameters, how it is trained, and how it is written down."""
+"""What a model is: layers, parameters, how it is trained, and its config."""
 
 from __future__ import annotations
 
-import copy
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from elman import files
-from elman._version import __version__
 from elman.engines.native import Engine, loss_layers
 from elman.errors import NotFittedError, UsageError, say
 from elman.layers import Layer, check_stack
 from elman.model.config import check_config, layer_configs, layers_from_configs, name_layers
 from elman.model.explain import Explanation, explain
-from elman.model.naming import check_named
 from elman.model.precision import checked_dtype, checked_precision
 from elman.model.quantization import Quantization
-from elman.model.stored import read_quantization, read_weights, stored
 from elman.model.summary import summary_table
 from elman.ops import losses
 from elman.ops.losses import LOSSES, Loss
 from elman.training import metrics as metric_types
 from elman.training import optimizers
-from elman.training.checks import check_count
+from elman.training.checks import check_count, check_number
 from elman.training.history import History
 from elman.training.loop import check_clip
 from elman.training.metrics import Measure, MetricLike
@@ -37,12 +31,6 @@ from elman.training.seeds import Seed, spawn
 __all__ = ["Foundation"]
 
 Array = NDArray[Any]
-
-# Of one optimizer: years of training, and whole in the float64 that schedules compute with.
-_MOST_STEPS = 2**53
-
-# What a copy takes over as it is.
-_OWN = ("dtype", "precision", "name", "input_size", "ids", "loss", "metrics", "clip", "quantization")
 
 
 class Foundation:
@@ -82,6 +70,7 @@ class Foundation:
         self.history: History | None = None
         self.metrics: tuple[Measure, ...] = ()
         self.clip: float | None = None
+        self.gradient_noise = 0.0
         self.loss: Loss | None = None
         self.quantization: Quantization | None = None
         self._parameters: Parameters | None = None
@@ -126,6 +115,7 @@ class Foundation:
         metrics: Iterable[MetricLike] | MetricLike | None = None,
         *,
         clip: float | None = None,
+        gradient_noise: float = 0.0,
     ) -> None:
         """Say how the model is trained.
 
@@ -136,6 +126,8 @@ class Foundation:
                 such as Huber(delta=2.0).
             metrics: names of `elman.metrics.METRICS`, objects such as TopK(k=3), or nothing.
             clip: greatest joint norm of all gradients of a batch; None leaves them alone.
+            gradient_noise: variance of normal noise that is added to gradients at the first step; it falls with the
+                steps as (1 + t)^-0.55 (Neelakantan et al. 2015).
 
         Raises:
             UsageError: if something is unknown, the loss does not fit the last layer, or a metric the loss.
@@ -149,7 +141,8 @@ class Foundation:
         measures = metric_types.get(metrics, found)
         loss_layers(self.layers, found)
         check_clip(clip, "compile")
-        self.optimizer = optimizers.get(optimizer)
+        noise = check_number("compile", "gradient_noise", gradient_noise)
+        self.optimizer, self.gradient_noise = optimizers.get(optimizer), noise
         self.loss, self.metrics, self.clip = found, measures, None if clip is None else float(clip)
         self._connect()
 
@@ -285,6 +278,7 @@ class Foundation:
                 "optimizer": self.optimizer.config(),
                 "metrics": [measure.config for measure in self.metrics],
                 "clip": self.clip,
+                **({"gradient_noise": self.gradient_noise} if self.gradient_noise else {}),
             }
         return {
             "name": self.name,
@@ -314,7 +308,7 @@ class Foundation:
             check_stack(model.layers, input_size=checked.input_size, ids=model._comes_as_ids(checked.ids))
         model.input_size, model.ids = checked.input_size, checked.ids
         if (how := checked.compile) is not None:
-            model.compile(how.optimizer, how.loss, how.metrics, clip=how.clip)
+            model.compile(how.optimizer, how.loss, how.metrics, clip=how.clip, gradient_noise=how.gradient_noise)
         return model
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
@@ -341,103 +335,6 @@ class Foundation:
             raise UsageError(say("load_weights", "the weights do not fit", expected=shapes, got=got))
         self._build(self.input_size, self.ids, None)
         return self.parameters.set(weights, where="load_weights", allow_nonfinite=True)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, atomically and durably; `elman.load` reads it.
-
-        The file holds the optimizer with its options and the number of steps it took, so that a schedule goes on where
-        it stopped. Its moments are not kept: they begin anew, as they do with a new optimizer.
-
-        Args:
-            path: where; its folder must exist.
-
-        Raises:
-            NotFittedError: if the model is not built.
-            UsageError: if a class of your own is not registered, so that the file could not be loaded.
-            SaveError: if it cannot be written; what stood there before is untouched.
-        """
-        self.check_savable("save")
-        held = stored(self)
-        history = {} if self.history is None else self.history.tensors()
-        tensors = held.tensors | {f"history.{name}": column for name, column in history.items()}
-        training = {"steps": self.optimizer.steps} if self.optimizer is not None and self.optimizer.steps else None
-        meta = files.Meta(
-            version=__version__, task="model", config=self.config(), training=training, quantized=held.quantized
-        )
-        files.save(path, tensors, meta, halved=held.halved)
-
-    @classmethod
-    def from_file(cls, header: files.Header, *, allow_nonfinite: bool = False) -> Self:
-        """Rebuild the model of an open file; nothing is allocated before all of it is checked.
-
-        Args:
-            header: from `files.open_model`, of the task "model".
-            allow_nonfinite: accept weights that are NaN or infinite.
-
-        Raises:
-            ModelFileError: if config and weights do not fit together.
-        """
-        try:
-            model = cls.from_config(header.meta.config)
-            model.weight_shapes()
-        except (UsageError, NotFittedError) as error:
-            raise files.not_accepted(header, "config", str(error)) from None
-        steps = (header.meta.training or {}).get("steps", 0)
-        if type(steps) is not int or not 0 <= steps <= _MOST_STEPS:
-            why = f"steps is no count, expected an integer from 0 to {_MOST_STEPS}, got {steps!r:.40}"
-            raise files.not_accepted(header, "training", why)
-        if model.optimizer is not None:
-            model.optimizer.resume(steps)
-        model.take_weights(header, allow_nonfinite=allow_nonfinite)
-        columns = header.read_history()
-        model.history = History.from_tensors(columns) if columns else None
-        return model
-
-    def take_weights(self, header: files.Header, *, allow_nonfinite: bool = False) -> None:
-        """Take the weights of an open file, and how they are stored; the model must not be built.
-
-        Args:
-            header: from `files.open_model`.
-            allow_nonfinite: accept weights that are NaN or infinite.
-
-        Raises:
-            ModelFileError: if they do not fit.
-        """
-        self.quantization = read_quantization(header)
-        if self.quantization is not None and self.dtype != np.float32:
-            raise files.not_accepted(header, "config", f"quantized weights are not {self.dtype}")
-        self.load_weights(read_weights(header, self, allow_nonfinite=allow_nonfinite))
-
-    def check_savable(self, where: str) -> None:
-        """Refuse losses, metrics, optimizers, schedules and layers of your own that no file can name.
-
-        Args:
-            where: who asks, for messages.
-
-        Raises:
-            UsageError: saying where the class is to be registered.
-        """
-        check_named(self.layers, loss=self.loss, metrics=self.metrics, optimizer=self.optimizer, where=where)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Views into one buffer do not survive a copy one by one: layers go without them, and the copy builds its own.
-        twins = {id(layer): layer.unbound() for layer in self.layers}
-        own = {"optimizer": copy.deepcopy(self.optimizer), "history": copy.deepcopy(self.history)}  # for copy.copy
-        return {
-            "layers": tuple(twins[id(layer)] for layer in self.layers),
-            **{name: getattr(self, name) for name in _OWN},
-            **own,
-            "weights": self.named_weights() if self.built else None,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        rest = dict(state)
-        weights = rest.pop("weights")
-        how = {name: rest.pop(name) for name in ("dtype", "precision", "name")}
-        Foundation.__init__(self, rest.pop("layers"), **how)
-        self.__dict__.update(rest)
-        if weights is not None:
-            self.load_weights(weights)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))

@@ -7,11 +7,12 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.engines.segments import Between, Plan, Segmented, count_over_time
+from elman.engines.plans import Plan, count_over_time
+from elman.engines.segments import Between, Segmented
 from elman.errors import UsageError, say
 from elman.layers import Wrapper, check_carry
 from elman.model.data import STEPS_AT_ONCE, DataOptions, at_once, checked_state, own_steps, read_data, read_input
-from elman.model.foundation import Foundation
+from elman.model.filing import Filing
 from elman.model.stream import Stream
 from elman.ragged import Ragged
 from elman.training import loop, progress
@@ -23,7 +24,7 @@ __all__ = ["Prediction"]
 State = loop.State
 
 
-class Prediction(Foundation):
+class Prediction(Filing):
     """The part of a model that is asked and measured; see `Sequential`."""
 
     def evaluate(

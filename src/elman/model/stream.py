@@ -15,8 +15,9 @@ from elman.layers import check_carry
 from elman.model import stream_file
 from elman.model.data import checked_state, read_input
 from elman.model.foundation import Foundation
-from elman.ops.steps import Advance, Take, door
-from elman.ops.workspace import Workspace, activate, empty_aligned
+from elman.model.stream_room import Room, lay_out
+from elman.ops.steps import Advance, Take
+from elman.ops.workspace import Workspace, activate
 from elman.ragged import Ragged, refuse_masked
 from elman.training.checks import check_count
 from elman.training.loop import State
@@ -50,10 +51,10 @@ class Stream:
     """
 
     ids: tuple[int, ...]
+    _next_id: int
     _side: int
-    _sides: State
     _tokens: bool
-    _first: Array
+    _room: Room
     _advances: tuple[Advance, ...]
     _give: tuple[Callable[[], Array], ...]
     _take: Take
@@ -61,7 +62,7 @@ class Stream:
     def __init__(self, model: Foundation, batch: int = 1) -> None:
         model._engine_for("stream")
         check_carry(model.layers, where="stream")
-        if batch != 0 or isinstance(batch, bool):  # nobody yet is a way to begin
+        if type(batch) is not int or batch != 0:  # nobody yet is a way to begin
             check_count("batch", batch)
         self._model = model
         self._token = [True]  # whoever has taken it is using the stream
@@ -161,9 +162,11 @@ class Stream:
         """
         with self._turn("reset"):
             chosen = np.arange(len(self.ids)) if rows is None else self._rows_at(rows)
-            for parts, begins in zip(self._state(), self._first_state(len(chosen)), strict=True):
+            state = tuple(tuple(part.copy() for part in parts) for parts in self._state())
+            for parts, begins in zip(state, self._first_state(len(chosen)), strict=True):
                 for part, begin in zip(parts, begins, strict=True):
                     part[chosen] = begin
+            self._put(state)
 
     def join(self, n: int = 1) -> list[int]:
         """Let new streams begin beside the others; their rows come last.
@@ -185,8 +188,7 @@ class Stream:
                 tuple(np.concatenate(pair) for pair in zip(parts, begin, strict=True))
                 for parts, begin in zip(self._state(), begins, strict=True)
             )
-            self._lay([*self.ids, *new], state, tokens=self._tokens)
-            self._next_id += int(n)
+            self._lay([*self.ids, *new], state, tokens=self._tokens, next_id=self._next_id + int(n))
             return new
 
     def leave(self, ids: int | Iterable[int]) -> None:
@@ -234,8 +236,7 @@ class Stream:
         """
         with self._turn("load"):
             ids, state, next_id = stream_file.load(path, self._model)
-            self._lay(ids, state, tokens=self._tokens)
-            self._next_id = max(self._next_id, next_id)
+            self._lay(ids, state, tokens=self._tokens, next_id=max(self._next_id, next_id))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -260,39 +261,23 @@ class Stream:
 
     def _state(self) -> State:
         """Give the state as it lies, to be read or written."""
-        return tuple(tuple(part[self._side] for part in parts) for parts in self._sides)
+        return tuple(tuple(part[self._side] for part in parts) for parts in self._room.sides)
 
     def _put(self, state: State) -> None:
         """Write a state that fits; to the other side first, so that an interruption leaves all of the old one."""
-        for parts, values in zip(self._sides, state, strict=True):
+        for parts, values in zip(self._room.sides, state, strict=True):
             for part, value in zip(parts, values, strict=True):
                 part[1 - self._side] = value
         self._side = 1 - self._side
 
-    def _lay(self, ids: Iterable[int], state: State, *, tokens: bool) -> None:
-        """Make room for these streams and bind every layer to it; nothing changes if that fails."""
-        model, names = self._model, tuple(ids)
-        size: int = model.input_size  # type: ignore[assignment]  # a model that is built has one
-        n, dtype = len(names), model.dtype
-        first = empty_aligned((n,) if tokens else (n, size), np.int64 if tokens else dtype)
-        first.fill(0)
-        take = door(first, end=size if tokens else None)
-        sides = tuple(tuple(_two_sides(part) for part in parts) for parts in state)
-        rows, sequences = first, True
-        advances: list[Advance] = []
+    def _lay(self, ids: Iterable[int], state: State, *, tokens: bool, next_id: int | None = None) -> None:
+        """Make room for these streams and bind every layer to it; nothing changes if that fails or is interrupted."""
+        names, after = tuple(ids), self._next_id if next_id is None else next_id
         with activate(self._workspace):
-            for layer, parts in zip(model.layers, sides, strict=True):
-                rows, advance = layer.stepper(rows, state=parts, input_size=size, sequences=sequences, dtype=dtype)
-                if advance is not None:
-                    advances.append(advance)
-                size, sequences = layer.output_size(size), layer.gives_sequences(sequences)
-        self.ids = names
-        self._side, self._sides, self._tokens = 0, sides, tokens
-        self._first, self._advances = first, tuple(advances)
-        # By what the door says of the form: nothing, one row, all rows.
-        self._give = (rows.copy, rows[0].copy if n else rows.copy, rows.copy)
-        # Without streams nothing is taken at the door, and who looks at x says why.
-        self._take = take if n else _nothing
+            room = lay_out(self._model, len(names), state, tokens=tokens)
+        new = names, after, tokens, 0, room, room.advances, room.give, room.take
+        # One statement without a call in it: no signal comes in between and leaves half of each.
+        self.ids, self._next_id, self._tokens, self._side, self._room, self._advances, self._give, self._take = new
 
     def _rows_at(self, rows: Any) -> Array:
         """Give the places of rows as integers."""
@@ -340,7 +325,7 @@ class Stream:
             tokens = array.ndim == 0 or (array.ndim == 1 and n > 1 and _whole(array))
         if tokens != self._tokens:
             self._lay(self.ids, self._state(), tokens=tokens)
-        shape = self._first.shape
+        shape = self._room.first.shape
         alone = n == 1 and array.shape == shape[1:]
         if array.shape != shape and not alone:
             raise DataError(say("step", "x does not fit", expected=self._expected(n), got=f"shape {array.shape}"))
@@ -348,28 +333,17 @@ class Stream:
             cure = "Token ids are integers: pass x.astype(int)" if array.dtype.kind == "f" else None
             raise DataError(say("step", "x holds no token ids", expected="integers", got=array.dtype, cure=cure))
         batch, _ = read_input(self._model, array.reshape(n, 1, *shape[1:]), where="step")
-        self._first[...] = batch.values
+        self._room.first[...] = batch.values
         return 1 if alone else 2
 
     def _expected(self, n: int) -> str:
-        shape = self._first.shape
+        shape = self._room.first.shape
         alone = "one id" if self._tokens else f"{shape[1:]}"
         return f"{shape}, a row for each stream" + (f", or {alone}" if n == 1 else "")
 
 
 def _whole(array: Any) -> bool:
     return np.asarray(array).dtype.kind in "iu"
-
-
-def _nothing(x: Any) -> int:
-    return 0
-
-
-def _two_sides(part: Array) -> Array:
-    """Give room for a part of the state, twice, the first holding it."""
-    room = empty_aligned((2, *part.shape), part.dtype)
-    room[:] = part
-    return room
 
 
 def _in_use(where: str) -> UsageError:

@@ -16,9 +16,10 @@ from elman.training.loop import State
 if TYPE_CHECKING:
     from elman.model.foundation import Foundation
 
-__all__ = ["load", "save"]
+__all__ = ["STREAM_STATE", "load", "save"]
 
-_TASK = "stream_state"
+#: What such a file says it is, where others name their task.
+STREAM_STATE = "stream_state"
 _Id = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
@@ -55,7 +56,7 @@ def save(path: str | os.PathLike[str], model: Foundation, state: State, *, ids: 
     """
     saved = _Saved(model.name, _layers(model), list(ids), next_id)
     arrays = dict(zip(_names(model), (part for parts in state for part in parts), strict=True))
-    meta = files.Meta(version=__version__, task=_TASK, config=msgspec.to_builtins(saved))
+    meta = files.Meta(version=__version__, task=STREAM_STATE, config=msgspec.to_builtins(saved))
     files.save(path, arrays, meta)
 
 
@@ -74,7 +75,7 @@ def load(path: str | os.PathLike[str], model: Foundation) -> tuple[list[int], St
         ModelFileError: if it is no whole file, or holds the state of another model.
     """
     with files.open_model(path) as header:
-        if header.meta.task != _TASK:
+        if header.meta.task != STREAM_STATE:
             wrong = f"it holds no state of a stream, but a {header.meta.task.replace('_', ' ')}"
             raise ModelFileError(say(header.where, wrong, cure="Give a file that Stream.save wrote"))
         try:

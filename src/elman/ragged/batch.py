@@ -13,7 +13,8 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from elman.errors import DataError, DataTypeError, UsageError, say
+from elman.errors import DataError, say
+from elman.ragged.parts import checked_lengths, parts_of_dense, parts_of_list
 
 __all__ = ["Ragged", "dense_to_ragged", "list_to_ragged"]
 
@@ -56,7 +57,7 @@ class Ragged:
     _cache: list[NDArray[np.int64]]  # rows in the order of `reverse`, once asked for; shared by all of these lengths
 
     def __init__(self, values: Array, lengths: ArrayLike) -> None:
-        self.lengths = _checked_lengths(lengths)
+        self.lengths = checked_lengths(lengths)
         self.offsets = _offsets(self.lengths)
         values = np.ascontiguousarray(values)
         if values.ndim not in (1, 2):
@@ -316,76 +317,18 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
-def _checked_lengths(lengths: ArrayLike, where: str = "Ragged") -> NDArray[np.int64]:
-    """Give the lengths as a new (B,) int64 array, or say which one is wrong."""
-    given = np.asarray(lengths)
-    if given.ndim != 1:
-        raise DataError(say(where, "lengths has the wrong number of axes", expected="(batch,)", got=given.shape))
-    if given.dtype.kind not in "iu" and given.size:
-        raise DataTypeError(say(where, "lengths must be whole numbers", expected="integers", got=given.dtype))
-    lengths = np.array(given, np.int64)
-    if lengths.min(initial=0) < 0:
-        index = int(np.argmin(lengths >= 0))
-        raise DataError(say(where, f"lengths[{index}] is negative", expected=">= 0", got=int(lengths[index])))
-    return lengths
-
-
 def dense_to_ragged(x: Array, lengths: ArrayLike | None, *, where: str, pad_value: float | None = None) -> Ragged:
     """Take a (B, T, ...) array apart into its sequences; `where` speaks in messages."""
-    if x.ndim not in (2, 3):
-        raise DataError(
-            say(where, "x has the wrong number of axes", expected="(B, T, F) or (B, T)", got=f"shape {x.shape}")
-        )
+    values, found = parts_of_dense(x, lengths, where=where, pad_value=pad_value)
+    if found is not None:
+        return Ragged.trusted(values, found)
     n_sequences, steps = x.shape[:2]
-    if pad_value is not None:
-        if lengths is not None:
-            raise UsageError(say(where, "lengths and pad_value say the same thing", expected="one of them"))
-        lengths = _unpadded_lengths(x, pad_value, where)
-    if lengths is None:
-        values = np.ascontiguousarray(x).reshape(n_sequences * steps, *x.shape[2:])
-        offsets = np.arange(n_sequences + 1, dtype=np.int64) * steps
-        ragged = Ragged.trusted(values, np.full(n_sequences, steps, np.int64), offsets)
-        ragged._uniform = steps if n_sequences else None
-        return ragged
-    checked = _checked_lengths(lengths, where)
-    if len(checked) != n_sequences:
-        expected = f"{n_sequences} lengths (x.shape = {x.shape})"
-        raise DataError(say(where, "lengths does not fit x", expected=expected, got=len(checked)))
-    if checked.max(initial=0) > steps:
-        index = int(np.argmax(checked > steps))
-        wrong, expected = f"lengths[{index}] goes past the end", f"at most {steps} (x.shape = {x.shape})"
-        raise DataError(say(where, wrong, expected=expected, got=int(checked[index])))
-    return Ragged.trusted(np.ascontiguousarray(x[np.arange(steps) < checked[:, None]]), checked)
-
-
-def _unpadded_lengths(x: Array, pad_value: float, where: str) -> NDArray[np.int64]:
-    """Find where the last step of every row of x (B, T, ...) stands that holds something else than the pad value."""
-    if isinstance(pad_value, bool) or not isinstance(pad_value, int | float | np.integer | np.floating):
-        raise UsageError(say(where, "pad_value is no number", expected="a number such as 0", got=repr(pad_value)))
-    filled = ~np.isnan(x) if pad_value != pad_value else x != pad_value
-    if x.ndim == 3:
-        filled = filled.any(axis=2)
-    if not x.shape[1]:
-        return np.zeros(len(x), np.int64)
-    last = x.shape[1] - np.argmax(filled[:, ::-1], axis=1)  # of a row without a filled step this says all of them
-    return np.where(filled.any(axis=1), last, 0)
+    offsets = np.arange(n_sequences + 1, dtype=np.int64) * steps
+    ragged = Ragged.trusted(values, np.full(n_sequences, steps, np.int64), offsets)
+    ragged._uniform = steps if n_sequences else None
+    return ragged
 
 
 def list_to_ragged(arrays: list[Array], *, where: str) -> Ragged:
     """Join (T_i, F) or (T_i,) arrays; `where` speaks in messages."""
-    if not arrays:
-        raise DataError(say(where, "x has 0 samples", expected="at least 1 sequence", got="an empty list"))
-    # A sequence of no steps is often written [], which has no features to compare.
-    filled = [array for array in arrays if array.shape != (0,)] or arrays
-    tail = filled[0].shape[1:]
-    form = f"(steps, {tail[0]})" if tail else "(steps,)"
-    for index, array in enumerate(arrays):
-        if array.shape == (0,):
-            continue
-        if array.ndim not in (1, 2):
-            wrong, expected = f"x[{index}] has the wrong number of axes", "(steps, features) or (steps,)"
-            raise DataError(say(where, wrong, expected=expected, got=f"shape {array.shape}"))
-        if array.shape[1:] != tail:
-            wrong = f"x[{index}] does not match the sequences before it"
-            raise DataError(say(where, wrong, expected=form, got=f"shape {array.shape}"))
-    return Ragged.trusted(np.concatenate(filled), np.array([len(array) for array in arrays], np.int64))
+    return Ragged.trusted(*parts_of_list(arrays, where=where))

@@ -18,6 +18,7 @@ from elman.layers import RNN, Dense
 from elman.model import Sequential
 from elman.ragged import Ragged
 from elman.tasks.base import Task, TaskParams
+from elman.tasks.network import NetworkData
 from elman.tasks.sampling import is_integer
 from elman.training.batches import SequenceBatches
 from elman.training.history import History
@@ -89,6 +90,7 @@ class BinaryAdder(Task):
 
     task: ClassVar[str] = "addition"
     Params = BinaryAdderParams
+    makes_data = True
 
     def __init__(
         self,
@@ -223,15 +225,37 @@ class BinaryAdder(Task):
     def _count(self, a: list[int], b: list[int]) -> int:
         return sum(x + y == answer for x, y, answer in zip(a, b, self.add(a, b), strict=True))
 
+    def to_network(self, X: None = None, y: None = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and random sums of numbers as long as those trained on, bit by bit.
+
+        Args:
+            X: None: nobody needs to bring sums.
+            y: likewise.
+            steps: as many sums as have about so many bits.
+
+        Raises:
+            NotFittedError: before `fit`.
+            UsageError: if there is data.
+        """
+        self._check_fitted("to_network")
+        count = _SUMS if steps is None else max(1, min(_SUMS, steps // (self.bits + 1)))
+        x, truth = self._sums(X, count, "to_network")
+        y_rows = Ragged.from_dense(truth[..., None])
+        return NetworkData(self.model_, Ragged.from_dense(x), y_rows, None, None, f"{count:,} random sums")
+
     def _measuring(self, data: Any) -> SequenceBatches:
         """Return random sums of numbers as long as those trained on: nobody needs to bring any."""
+        x, truth = self._sums(data, _SUMS, "quantize")
+        return SequenceBatches(Ragged.from_dense(x), truth.reshape(-1, 1), batch_size=_SUMS, per_step=True)
+
+    def _sums(self, data: Any, count: int, where: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Draw sums: the bits of the numbers (B, T, 2) and of their sums (B, T)."""
         if data is not None:
             cure = "Leave it out: sums are drawn"
-            raise UsageError(say("quantize", "an adder takes no data", got=type(data).__name__, cure=cure))
+            raise UsageError(say(where, "an adder takes no data", got=type(data).__name__, cure=cure))
         rng, steps = spawn(self.random_state, where="random_state").sampling, self.bits + 1
-        a, b = rng.integers(0, 2**self.bits, (2, _SUMS))
-        x, truth = _operands(a.tolist(), b.tolist(), steps), _bits((a + b).tolist(), steps)
-        return SequenceBatches(Ragged.from_dense(x), truth.reshape(-1, 1), batch_size=_SUMS, per_step=True)
+        a, b = rng.integers(0, 2**self.bits, (2, count))
+        return _operands(a.tolist(), b.tolist(), steps), _bits((a + b).tolist(), steps)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         params = self._checked_params()

@@ -20,6 +20,7 @@ from elman.model import Sequential
 from elman.model.quantization import BOUND, Quantization
 from elman.model.stored import stored
 from elman.ops.rounding import Storage
+from elman.tasks.network import NetworkData
 from elman.training import progress
 from elman.training.history import History
 from elman.training.loop import Batches
@@ -45,6 +46,7 @@ class Task:
 
     task: ClassVar[str]
     Params: ClassVar[type[TaskParams]]
+    makes_data: ClassVar[bool] = False  #: whether `to_network` needs no data
     _figures: ClassVar[tuple[str, ...]] = ()  #: metrics that `quantize` reports beside the loss
 
     model_: Sequential
@@ -87,10 +89,11 @@ class Task:
         self._check_fitted("save")
         held = stored(self.model_)
         tensors = held.tensors | {f"history.{name}": column for name, column in self.history_.tensors().items()}
+        tensors |= self._beside()
         meta = files.Meta(
             version=__version__,
             task=self.task,
-            config=msgspec.to_builtins(self._checked_params()),
+            config=self._config(),
             vocabulary=self._vocabulary(),
             training=self.training_,
             quantized=held.quantized,
@@ -164,6 +167,22 @@ class Task:
         task.history_ = History.from_tensors(header.read_history())
         return task
 
+    def to_network(self, X: Any = None, y: Any = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and data as it takes them: encoded, scaled, with targets as numbers.
+
+        Everything that takes a `Sequential`, such as the functions of `elman.inspection`, can be used with it.
+
+        Args:
+            X: what `fit` takes, or `predict`.
+            y: targets, if they are to be had too.
+            steps: take only so many steps, about: of sequences some, spread evenly, of a text the beginning.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError: if the data does not fit the task.
+        """
+        raise NotImplementedError
+
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
         """Return the model for a vocabulary as it stands in a file: compiled, its input size set, without weights."""
         raise NotImplementedError
@@ -176,9 +195,22 @@ class Task:
         """Return what the file keeps of a vocabulary."""
         return None
 
+    def _beside(self) -> dict[str, Any]:
+        """Return arrays that the file keeps beside weights and history."""
+        return {}
+
+    def _config(self) -> dict[str, Any]:
+        """Return the arguments as the file keeps them."""
+        config: dict[str, Any] = msgspec.to_builtins(self._checked_params())
+        return config
+
     def _checked_params(self) -> Any:
         """Return the arguments that `Params` names, within their bounds."""
-        plain = {name: _plain(getattr(self, name)) for name in self.Params.__struct_fields__}
+        return self._checked({name: getattr(self, name) for name in self.Params.__struct_fields__})
+
+    def _checked(self, given: dict[str, Any]) -> Any:
+        """Return values by name as `Params`, or say which is out of its bounds."""
+        plain = {name: _plain(value) for name, value in given.items()}
         try:
             return msgspec.convert(plain, self.Params)
         except msgspec.ValidationError as error:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import collections
-import errno
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.errors import DataError, DataTypeError, ElmanError, ResourceError, UsageError, say
+from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.model.memory import machine_bytes
+from elman.tasks.known_units import UnitsLike, as_units
 from elman.tasks.sources import SLICE, Source, opened, sliced, suffixes_of
 from elman.tasks.text_files import find_files
+from elman.tasks.token_ids import encoded, in_memory, on_disk
+from elman.tasks.units import Units, segments
 from elman.tasks.vocabulary import Vocabulary
 from elman.training import progress
 
@@ -38,10 +38,10 @@ _NAMED = 8
 class Corpus:
     """Texts as token ids, one after the other, with their vocabulary and their borders.
 
-    Texts are read piece by piece, once for vocabulary, sizes and borders, and once for the ids, which take 1 byte each
-    for up to 255 different characters, 2 for up to 65,535. A corpus that is mapped lies in a temporary file (in the
-    folder that the environment variable TMPDIR names, or the system's own), which has no name and vanishes with the
-    corpus, or with the process, however that ends.
+    Texts are read piece by piece, once for the vocabulary and once for the ids, which take 1 byte each for up to 255
+    different characters, 2 for up to 65,535. Ids stand for characters, bytes, words or tokens, as `units` says. A
+    corpus that is mapped lies in a temporary file (in the folder that the environment variable TMPDIR names, or the
+    system's own), which has no name and vanishes with the corpus, or with the process, however that ends.
 
     Attributes:
         ids: (N,) uint8, uint16 or uint32, read-only.
@@ -51,6 +51,7 @@ class Corpus:
         files: that were read, in this order.
         left: files in the folders named, with other suffixes, that were not read.
         mapped: whether the ids lie on disk.
+        n_characters: of all texts.
 
     Example:
         >>> corpus = Corpus.from_texts(["to be, ", "or not"])
@@ -63,13 +64,15 @@ class Corpus:
     def __init__(
         self,
         ids: NDArray[Any],
-        vocabulary: Vocabulary,
+        vocabulary: Units,
         *,
         starts: NDArray[np.int64],
         files: Sequence[str] = (),
         left: Sequence[str] = (),
         mapped: bool = False,
+        n_characters: int | None = None,
     ) -> None:
+        self.n_characters = len(ids) if n_characters is None else n_characters
         self.ids, self.vocabulary, self.starts = ids, vocabulary, starts
         self.files, self.left, self.mapped = tuple(files), tuple(left), mapped
 
@@ -78,7 +81,8 @@ class Corpus:
         cls,
         texts: str | Iterable[str],
         *,
-        vocabulary: Vocabulary | None = None,
+        units: UnitsLike = "characters",
+        vocabulary: Units | None = None,
         memory_map: MemoryMap = "auto",
         verbose: str | int = 0,
     ) -> Corpus:
@@ -86,6 +90,7 @@ class Corpus:
 
         Args:
             texts: a text, or several, each a document.
+            units: what a text is cut into: "characters", "bytes", "words", or the path of a tokenizer's JSON file.
             vocabulary: of the ids; that of these texts if None. What it does not have becomes `<unk>`.
             memory_map: whether the ids lie on disk; "auto": where they would take an eighth of the machine's memory.
             verbose: 0 is silent; else what takes long shows progress.
@@ -94,12 +99,14 @@ class Corpus:
             DataError: if a text holds lone surrogates.
             DataTypeError: if one is no text.
             ResourceError: if there is no room for the ids on disk.
+            UsageError: if units are none of these.
         """
+        known = as_units(units, where="Corpus") if vocabulary is None else vocabulary
         parts = [texts] if isinstance(texts, str) else list(texts)
         for part in parts:
             if not isinstance(part, str):
                 raise _no_text(part)
-        return cls._build([Source("text", len(parts), lambda _: sliced(parts))], vocabulary, memory_map, verbose)
+        return cls._build([Source("text", len(parts), lambda _: sliced(parts))], known, memory_map, verbose)
 
     @classmethod
     def from_files(
@@ -110,7 +117,8 @@ class Corpus:
         column: str | None = None,
         encoding: str = "utf-8",
         errors: str = "strict",
-        vocabulary: Vocabulary | None = None,
+        units: UnitsLike = "characters",
+        vocabulary: Units | None = None,
         memory_map: MemoryMap = "auto",
         verbose: str | int = 0,
     ) -> Corpus:
@@ -122,6 +130,7 @@ class Corpus:
             column: the column of texts in tables, every row a document; pip install 'elman[arrow]'.
             encoding: of text files.
             errors: what to do with bytes that are not text: "strict", "replace" or "ignore".
+            units: what a text is cut into: "characters", "bytes", "words", or the path of a tokenizer's JSON file.
             vocabulary: of the ids; that of these texts if None. What it does not have becomes `<unk>`.
             memory_map: whether the ids lie on disk; "auto": where they would take an eighth of the machine's memory.
             verbose: 0 is silent; else what takes long shows progress.
@@ -132,7 +141,7 @@ class Corpus:
             ResourceError: if there is no room for the ids on disk.
 
         Example:
-            >>> import pathlib
+            >>> import pathlib, tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     for name in ("one.txt", "two.txt", "notes.md"):
             ...         _ = pathlib.Path(folder, name).write_text("床前明月光", encoding="utf-8")
@@ -140,43 +149,53 @@ class Corpus:
             >>> corpus, len(corpus.files), len(corpus.left)
             (Corpus(10 characters, 2 documents, uint8), 2, 1)
         """
+        known = as_units(units, where="Corpus") if vocabulary is None else vocabulary
         named = [paths] if isinstance(paths, str | os.PathLike) else paths
         found = find_files(named, suffixes=suffixes or suffixes_of(column))
         sources = [opened(path, column, encoding, errors) for path in found.taken]
-        corpus = cls._build(sources, vocabulary, memory_map, verbose)
+        corpus = cls._build(sources, known, memory_map, verbose)
         corpus.files, corpus.left = found
         return corpus
 
     @classmethod
     def _build(
-        cls, sources: Sequence[Source], vocabulary: Vocabulary | None, memory_map: MemoryMap, verbose: str | int
+        cls, sources: Sequence[Source], units: Units | type[Any], memory_map: MemoryMap, verbose: str | int
     ) -> Corpus:
-        """Go through the sources once for vocabulary, sizes and borders, and once for the ids."""
+        """Go through the sources once for vocabulary and sizes, and once for ids and borders."""
         if not (memory_map == "auto" or isinstance(memory_map, bool)):
             expected = "True, False or 'auto'"
             raise UsageError(say("Corpus", "memory_map is not accepted", expected=expected, got=repr(memory_map)))
-        total = sum(source.n_pieces for source in sources)
-        starts, sizes = [np.zeros(1, np.int64)], [0]
+        total, sizes = sum(source.n_pieces for source in sources), [0]
 
-        def surveyed() -> Iterator[str]:
+        def surveyed() -> Iterator[tuple[str, NDArray[np.int64]]]:
             for source in sources:
                 for text, ends in source.pieces(True):
-                    starts.append(sum(sizes) + ends)
                     sizes[-1] += len(text)
-                    yield text
+                    yield text, ends
                 sizes.append(0)
 
         pieces = progress.watch(surveyed(), total=total, what="reading", verbose=verbose)
-        if vocabulary is None:
-            vocabulary = Vocabulary.from_texts(pieces)
-        else:
+        if isinstance(units, Units):
+            vocabulary = units
             collections.deque(pieces, maxlen=0)
-        n_ids, dtype = sum(sizes), vocabulary.dtype
-        mapped = n_ids * dtype.itemsize > _SHARE * machine_bytes() if memory_map == "auto" else memory_map
-        encoded = progress.watch(_encoded(sources, sizes, vocabulary), total=total, what="encoding", verbose=verbose)
-        mapped = mapped and n_ids > 0  # nothing cannot be mapped
-        ids = (_on_disk if mapped else _in_memory)(encoded, n_ids, dtype)
-        return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped)
+        elif units is Vocabulary:
+            vocabulary = Vocabulary.from_texts(text for text, _ in pieces)
+        else:
+            vocabulary = units.from_texts(text for text, _ in segments(pieces, units(())))
+        # As many as there are characters, or at most so many: three bytes are rarely more than a character.
+        most = sum(sizes) * (3 if vocabulary.one == "byte" else 1)
+        bytes_of_all = most * vocabulary.dtype.itemsize
+        mapped = bytes_of_all > _SHARE * machine_bytes() if memory_map == "auto" else memory_map
+        mapped = mapped and most > 0  # nothing cannot be mapped
+        starts = [np.zeros(1, np.int64)]
+        parts = progress.watch(
+            encoded(sources, sizes, vocabulary, starts), total=total, what="encoding", verbose=verbose
+        )
+        if mapped:
+            ids = on_disk(parts, most, vocabulary.dtype)
+        else:
+            ids = in_memory(parts, most if isinstance(vocabulary, Vocabulary) else None, vocabulary.dtype)
+        return cls(ids, vocabulary, starts=np.concatenate(starts), mapped=mapped, n_characters=sum(sizes))
 
     def count(self, token: int, *, start: int = 0) -> int:
         """Count how often an id stands at or after a place, without a copy of the ids.
@@ -210,18 +229,24 @@ class Corpus:
         n_documents = len(self.starts) - 1
         documents = "1 document" if n_documents == 1 else f"{n_documents:,} documents"
         where = ", mapped" if self.mapped else ""
-        return f"Corpus({len(self.ids):,} characters, {documents}, {self.ids.dtype}{where})"
+        return f"Corpus({len(self.ids):,} {self.vocabulary.kind}, {documents}, {self.ids.dtype}{where})"
 
 
 def as_corpus(
-    given: Texts | Corpus, *, where: str, vocabulary: Vocabulary | None = None, verbose: str | int = 0
+    given: Texts | Corpus,
+    *,
+    where: str,
+    units: UnitsLike = "characters",
+    vocabulary: Units | None = None,
+    verbose: str | int = 0,
 ) -> Corpus:
     """Give the corpus that a user means.
 
     Args:
         given: a text, a path of a file or folder, a list of either, or a corpus.
         where: who asks, for messages.
-        vocabulary: that the ids must be of, or None.
+        units: what texts are cut into.
+        vocabulary: that the ids must be of, or None: then it is that of these texts.
         verbose: 0 is silent; else what takes long shows progress, and files of folders are named.
 
     Raises:
@@ -232,9 +257,10 @@ def as_corpus(
             cure = "Read it with vocabulary=model.vocabulary_"
             raise DataError(say(where, "the corpus has another vocabulary than the model", cure=cure))
         return given
+    options: dict[str, Any] = {"units": units, "vocabulary": vocabulary, "verbose": verbose}
     if isinstance(given, str):
         _refuse_name(given)
-        return Corpus.from_texts(given, vocabulary=vocabulary, verbose=verbose)
+        return Corpus.from_texts(given, **options)
     several = isinstance(given, Sequence | np.ndarray) and not isinstance(given, bytes | bytearray)
     parts: list[Any] = list(given) if several else [given]  # type: ignore[arg-type]  # else a single path, or no text
     paths = [isinstance(part, os.PathLike) for part in parts]
@@ -242,13 +268,13 @@ def as_corpus(
         cure = "Read the paths first: Corpus.from_files(paths), or give texts only"
         raise DataTypeError(say("text", "texts and paths stand in one list", expected="one or the other", cure=cure))
     if any(paths):
-        corpus = Corpus.from_files(parts, vocabulary=vocabulary, verbose=verbose)
+        corpus = Corpus.from_files(parts, **options)
         if verbose != 0 and (corpus.left or len(corpus.files) > len(parts)):
             print(f"{where}: {corpus.account()}", file=sys.stderr)
         return corpus
     if parts and isinstance(parts[0], str):
         _refuse_name(parts[0])  # one tells what the others are; texts may be a million
-    return Corpus.from_texts(parts, vocabulary=vocabulary, verbose=verbose)
+    return Corpus.from_texts(parts, **options)
 
 
 def _refuse_name(text: str) -> None:
@@ -257,54 +283,6 @@ def _refuse_name(text: str) -> None:
         what = "folder, not the texts in it" if os.path.isdir(text) else "file, not its contents"
         cure = "Give it as a path: pathlib.Path(name)"
         raise UsageError(say("text", f"{text!r} is the name of a {what}", cure=cure))
-
-
-def _encoded(sources: Iterable[Source], sizes: Iterable[int], vocabulary: Vocabulary) -> Iterator[NDArray[Any]]:
-    """Give the ids, and make sure that there are as many as there were characters."""
-    for source, size in zip(sources, sizes, strict=False):  # behind the last source nothing follows
-        left = size
-        for text, _ in source.pieces(False):
-            left -= len(text)
-            if left < 0:
-                break
-            yield vocabulary.encode(text, dtype=vocabulary.dtype)
-        if left:
-            cure = "Copy it first, or wait until it is written"
-            raise DataError(say(source.name, "it changed while it was read", cure=cure))
-
-
-def _in_memory(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    ids = np.empty(n_ids, dtype)
-    start = 0
-    for part in encoded:
-        ids[start : start + len(part)] = part
-        start += len(part)
-    ids.flags.writeable = False
-    return ids
-
-
-def _on_disk(encoded: Iterable[NDArray[Any]], n_ids: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Write ids to a file without a name, and map it.
-
-    It is written like any file: what is stored through a map on a full disk would end the process by SIGBUS.
-    """
-    need, folder = n_ids * dtype.itemsize, "the temporary folder"
-    try:
-        folder = tempfile.gettempdir()
-        with tempfile.TemporaryFile(prefix="elman-") as file:
-            free = shutil.disk_usage(folder).free
-            if free < need:
-                raise OSError(errno.ENOSPC, f"{free / 1e9:.2f} GB are free")
-            for part in encoded:
-                file.write(part.data)
-            file.flush()
-            return np.memmap(file, dtype, "r", shape=(n_ids,)).view(np.ndarray)
-    except OSError as error:
-        if isinstance(error, ElmanError):
-            raise
-        wrong = f"no room for {need / 1e9:.2f} GB of ids in {folder} ({error.strerror or error})"
-        cure = "Set TMPDIR to a folder that has it; nothing was left behind"
-        raise ResourceError(say("Corpus", wrong, cure=cure)) from None
 
 
 def _few(names: Sequence[str]) -> str:

@@ -25,18 +25,20 @@ from elman.tasks.base import Task, TaskParams
 from elman.tasks.figures import Figures
 from elman.tasks.forms import Characters, Encoded, InputForm, Numbers, Unit, encode, learn_form
 from elman.tasks.inputs import Sequences, as_sequences
-from elman.tasks.lexicon import Lexicon, WordBatches
+from elman.tasks.lexicon import Lexicon, WordBatches, split_words
+from elman.tasks.network import NetworkData, choose, without_first
 from elman.tasks.recurrent_stack import recurrent_stack
 from elman.tasks.word_encoder import WordEncoder
 from elman.training import progress
 from elman.training.batches import SequenceBatches
 from elman.training.callbacks import Callback, EarlyStopping
+from elman.training.course import Course, WatchWhat
 from elman.training.history import History
 from elman.training.optimizers import AdamW
 from elman.training.schedules import OneCycle
 from elman.training.seeds import spawn
 
-__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets"]
+__all__ = ["EstimatorParams", "PoolingMode", "SequenceEstimator", "Targets", "auto_batch"]
 
 Array = NDArray[Any]
 
@@ -141,10 +143,11 @@ class SequenceEstimator(Task):
         sample_weight: Any = None,
         classes: Any = None,
         callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
     ) -> Self:
         """Train, anew or on from what there is; nothing is changed before all is checked."""
         params = self._checked_params()
-        progress.make(self.verbose)
+        Course(verbose=self.verbose, watch=watch)  # refused before anything is changed
         partial = where == "partial_fit"
         again = (partial or params.warm_start) and hasattr(self, "model_")
         if partial and params.early_stopping:
@@ -198,6 +201,7 @@ class SequenceEstimator(Task):
             callbacks=[*stopping, Figures(self.training_), *callbacks],
             verbose=self.verbose,
             history=self.history_,
+            watch=watch,
         )
         return self
 
@@ -269,7 +273,7 @@ class SequenceEstimator(Task):
             x,
             target,
             weights,
-            batch_size=(params.batch or _auto_batch(len(rows))) if shuffle is not None else at_once(x),
+            batch_size=(params.batch or auto_batch(len(rows))) if shuffle is not None else at_once(x),
             per_step=self.per_step,
             shuffle=shuffle,
             bucket_by_length=self.per_step and shuffle is not None,
@@ -352,6 +356,47 @@ class SequenceEstimator(Task):
             raise DataError(say(where, "the network gives numbers that are not finite for this X"))
         return encoded.x.with_values(rows) if self.per_step else rows
 
+    def to_network(self, X: Any = None, y: Any = None, *, steps: int | None = None) -> NetworkData:
+        """Give the network itself, and sequences as it takes them.
+
+        Words are given as the numbers that stand for them: the network is the one without its first layer then.
+
+        Args:
+            X: sequences.
+            y: their targets, or None.
+            steps: take only some sequences, spread evenly, which have about so many steps.
+
+        Raises:
+            NotFittedError: before `fit`.
+            DataError, DataTypeError: if the data does not fit.
+        """
+        self._check_fitted("to_network")
+        sequences = self._read(X, where="to_network", target=y)
+        chosen = choose(sequences.lengths, steps)
+        if not len(chosen):
+            raise DataError(say("to_network", "all sequences are empty", expected="at least one step"))
+        rows = None
+        if y is not None:
+            rows = self._read_targets(
+                y, sequences, self._head, classes=None, sample_weight=None, where="to_network"
+            ).rows
+            rows = rows.select(chosen) if isinstance(rows, Ragged) else rows[chosen]
+        some = sequences.select(chosen)
+        encoded = encode(self._form, some, **self._words("to_network"))
+        names = None if some.kind == "numbers" else _names_of_steps(self._form, some.parts)
+        outputs = [str(value) for value in self._head.values] if hasattr(self._head, "values") else None
+        total, count = len(sequences), len(chosen)
+        sample = f"{count:,} of {total:,} sequences" if count < total else f"{total:,} sequence{'s' * (total > 1)}"
+        if encoded.forms is None:
+            return NetworkData(self.model_, encoded.x, rows, names, outputs, sample)
+        first, batch = self.model_.layers[0], encoded.forms.batch(encoded.x)
+        vectors: Any = first.forward(batch, tape=False)[0]
+        remark = (
+            f"A word stands for its {vectors.features:,} numbers, of itself and of its spelling; what reads the "
+            "spelling is not looked into."
+        )
+        return NetworkData(without_first(self.model_), vectors, rows, names, outputs, sample, remark)
+
     # --- scikit-learn's conventions, and the file ---------------------------------------------------------------------
 
     def _keep_features(self, sequences: Sequences) -> None:
@@ -411,11 +456,22 @@ class SequenceEstimator(Task):
         return task
 
 
+def _names_of_steps(form: InputForm, parts: Sequence[Any]) -> list[str]:
+    """Give the characters or words of texts, one after another."""
+    if isinstance(form, Lexicon):
+        return [word for part in parts for word in (split_words(part) if isinstance(part, str) else part)]
+    return [letter for part in parts for letter in part]
+
+
 def batches_of(batches: Any) -> SequenceBatches:
     """Give the batches of sequences that batches of words are made from."""
     return batches.batches if isinstance(batches, WordBatches) else batches
 
 
-def _auto_batch(n_sequences: int) -> int:
-    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor."""
+def auto_batch(n_sequences: int) -> int:
+    """Take about a tenth of few sequences, 32 of many: few still make enough steps, many fill the processor.
+
+    Args:
+        n_sequences: that are trained on.
+    """
     return min(max(n_sequences // 10, 8), 32)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elman.training.callbacks import Callback
+from elman.training.watch import is_gradient
 
 __all__ = ["Figures"]
 
@@ -25,6 +26,6 @@ class Figures(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Take down the figures of an epoch."""
-        self.training |= logs
+        self.training |= {name: value for name, value in logs.items() if not is_gradient(name)}  # the history has those
         self.training["epochs"] = self.before + epoch + 1
         self.training["seconds"] = round(time.perf_counter() - self.began, 3)

@@ -8,6 +8,7 @@ from typing import Any
 from elman import files
 from elman.errors import ModelFileError, say
 from elman.model import Sequential
+from elman.model.stream_file import STREAM_STATE
 from elman.tasks.addition import BinaryAdder
 from elman.tasks.classifier import SequenceClassifier
 from elman.tasks.language_model import LanguageModel
@@ -37,6 +38,10 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> Any:
     """
     with files.open_model(path) as header:
         task = header.meta.task
+        if task == STREAM_STATE:
+            wrong = "it holds the state of a stream, and no model"
+            cure = "Load the model it belongs to, and give its stream this file: model.stream().load(path)"
+            raise ModelFileError(say(header.where, wrong, cure=cure))
         if task not in TASKS:
             raise ModelFileError(
                 say(header.where, "unknown task", expected=f"one of {', '.join(TASKS)}", got=repr(task))

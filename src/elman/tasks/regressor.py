@@ -17,6 +17,7 @@ from elman.tasks.labels import as_column, refuse_missing
 from elman.tasks.scaling import Scaler
 from elman.tasks.weights import read_weights
 from elman.training.callbacks import Callback
+from elman.training.course import WatchWhat
 
 __all__ = ["SequenceRegressor"]
 
@@ -143,7 +144,15 @@ class SequenceRegressor(SequenceEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, callbacks: Sequence[Callback] = ()) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        watch: WatchWhat | None = None,
+    ) -> Self:
         """Learn from sequences and their numbers.
 
         Args:
@@ -151,6 +160,7 @@ class SequenceRegressor(SequenceEstimator):
             y: (n,) or (n, k) numbers; for a frame in long form also the name of a column, or one number per row.
             sample_weight: (n,) how much each sequence counts, 0 or more.
             callbacks: hear of batches, epochs and interruptions; the model can be saved from any of them.
+            watch: "gradients" shows their norms and warns when they vanish or explode; see `Sequential.fit`.
 
         Raises:
             DataError: if the data cannot be used; the message says where.
@@ -159,7 +169,7 @@ class SequenceRegressor(SequenceEstimator):
             ResourceError: if a batch needs more memory than the machine has.
             DivergedError: if the loss becomes infinite or NaN; the model is as it was after the last finite epoch.
         """
-        return self._fit(X, y, where="fit", sample_weight=sample_weight, callbacks=callbacks)
+        return self._fit(X, y, where="fit", sample_weight=sample_weight, callbacks=callbacks, watch=watch)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Go through some data once more or for the first time, at a constant learning rate.

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from elman.errors import DataError, DataTypeError, UsageError, say
 from elman.ragged import Ragged
 
-__all__ = ["SUFFIXES", "count_pieces", "is_table", "read_sequences", "text_pieces"]
+__all__ = ["SUFFIXES", "count_pieces", "is_table", "read_cells", "read_sequences", "text_pieces"]
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 """The ends of names of files that are taken from a folder where a column is asked for."""
@@ -159,6 +159,29 @@ def read_sequences(
         wrong = f"the rows of sequence {name!r} do not follow each other in column {by!r}"
         raise DataError(say(str(path), wrong, cure=f"Sort the table by {by!r} and time, and write it again"))
     return Ragged(values, np.diff(np.append(starts, row).astype(np.int64))), names
+
+
+def read_cells(path: str | os.PathLike[str]) -> dict[str, list[Any]]:
+    """Read a whole table as Python's values.
+
+    Args:
+        path: a Parquet or Arrow file.
+
+    Returns:
+        Column -> cells, (n,) each: numbers, strings, dates, lists; None where one is missing.
+
+    Raises:
+        UsageError: if there is no such file, or pyarrow is missing: pip install 'elman[arrow]'.
+        DataError: if it is no such file.
+    """
+    cells: dict[str, list[Any]] = {}
+    with _Table(path, []) as table:
+        table.columns = list(table.schema.names)
+        cells = {name: [] for name in table.columns}
+        for batch in table.batches(_ROWS):
+            for name in cells:
+                cells[name] += batch.column(name).to_pylist()
+    return cells
 
 
 def _numbers(array: Any, path: str | os.PathLike[str], column: str, row: int, dtype: np.dtype[Any]) -> NDArray[Any]:

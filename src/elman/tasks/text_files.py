@@ -65,9 +65,14 @@ def find_files(paths: Iterable[str | os.PathLike[str]], *, suffixes: Sequence[st
     for suffix in suffixes:
         if not isinstance(suffix, str) or not suffix.startswith(".") or len(suffix) < 2:
             raise UsageError(say("suffixes", "this is no suffix", expected="such as '.txt'", got=repr(suffix)))
+    if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable):
+        one = f"Write [{os.fspath(paths)!r}]" if isinstance(paths, str | os.PathLike) else None
+        raise UsageError(say("files", "they are no list", expected="a list of names", got=repr(paths), cure=one))
     taken: list[str] = []
     left: list[str] = []
-    for path in paths:
+    for index, path in enumerate(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(say("files", f"number {index} is no name", expected="a file or folder", got=repr(path)))
         name = os.fspath(path)
         if name == "-" or not os.path.isdir(name):
             taken.append(name)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, ModelFileError, say
+from elman.tasks.units import UNKNOWN, Units, surrogate
 
 __all__ = ["UNKNOWN", "Vocabulary"]
-
-UNKNOWN = 0
-"""The id of `<unk>`, which stands for every character that the vocabulary does not have."""
 
 _UNIT = "code point"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -28,7 +26,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _AT_ONCE = 2**16
 
 
-class Vocabulary:
+class Vocabulary(Units):
     """The characters of a text in code point order; id 0 is `<unk>`, character k has id k + 1.
 
     Args:
@@ -43,7 +41,9 @@ class Vocabulary:
         [4, 3, 0]
     """
 
-    __slots__ = ("_codes", "_ids", "symbols")
+    kind: ClassVar[str] = "characters"
+    one: ClassVar[str] = "character"
+    learned: ClassVar[bool] = True
 
     def __init__(self, symbols: str) -> None:
         codes = _code_points(symbols, where="Vocabulary")
@@ -90,11 +90,6 @@ class Vocabulary:
         """The number of ids: the characters and `<unk>`."""
         return len(self._codes)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The smallest type of integers that holds all ids: uint8, uint16 or uint32."""
-        return np.min_scalar_type(self.size - 1)
-
     def encode(self, text: str, *, dtype: DTypeLike = np.int32) -> NDArray[Any]:
         """Return the ids (N,) of a text's characters, 0 for those the vocabulary does not have.
 
@@ -119,11 +114,15 @@ class Vocabulary:
         Raises:
             DataError: if an id lies outside [0, size).
         """
-        ids = np.asarray(ids)
-        if ids.size and (ids.min() < 0 or ids.max() >= self.size):
-            worst = ids[(ids < 0) | (ids >= self.size)].flat[0]
-            raise DataError(say("decode", "an id is out of range", expected=f"0 to {self.size - 1}", got=int(worst)))
-        return _text(self._codes[ids.astype(np.intp, copy=False)])
+        return _text(self._codes[self._check(ids).astype(np.intp, copy=False)])
+
+    def piece(self, token: int) -> str:
+        """Return the character of an id; `<unk>` is U+FFFD."""
+        return self.symbols[token - 1] if token != UNKNOWN else _REPLACEMENT
+
+    def pieces(self, text: str) -> list[str]:
+        """Return the characters of a text."""
+        return list(text)
 
     def require(self, text: str, *, where: str) -> NDArray[np.int32]:
         """Return the ids of a text all of whose characters must be known.
@@ -166,9 +165,6 @@ class Vocabulary:
         except DataError as error:
             raise ModelFileError(str(error)) from error
 
-    def __len__(self) -> int:
-        return self.size
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.symbols == other.symbols
 
@@ -197,9 +193,7 @@ def _code_points(text: str, *, where: str, start: int = 0) -> NDArray[np.uint32]
     try:
         return np.frombuffer(text.encode("utf-32-le"), "<u4")
     except UnicodeEncodeError as error:
-        wrong = f"the text holds a lone surrogate, U+{ord(text[error.start]):04X}, at index {start + error.start}"
-        cure = "Half of a UTF-16 pair is no character: decode strictly, without errors='surrogateescape'"
-        raise DataError(say(where, wrong, cure=cure)) from None
+        raise surrogate(text, error, where=where, start=start) from None
 
 
 def _text(codes: NDArray[np.uint32]) -> str:

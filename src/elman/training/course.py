@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from elman.errors import UsageError, say
 from elman.training import progress
@@ -12,7 +13,10 @@ from elman.training.checks import check_count
 from elman.training.history import History
 from elman.training.run import OnNonfinite
 
-__all__ = ["Course"]
+__all__ = ["Course", "WatchWhat"]
+
+#: What may be watched while a model is trained.
+WatchWhat = Literal["gradients"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,7 @@ class Course:
         verbose: 0 silent, "auto" or 1 progress, 2 one line per epoch.
         history: to be continued; a new one if None.
         on_nonfinite: "raise", "skip" or "rollback", see `elman.training.loop.fit`.
+        watch: "gradients", or None for nothing.
 
     Raises:
         UsageError: if one is out of range.
@@ -35,11 +40,14 @@ class Course:
     verbose: progress.Verbose = "auto"
     history: History | None = None
     on_nonfinite: OnNonfinite = "raise"
+    watch: WatchWhat | None = None
 
     def __post_init__(self) -> None:
         check_count("epochs", self.epochs)
         if self.history is not None and not isinstance(self.history, History):
             expected = "what an earlier fit gave, or None"
             raise UsageError(say("fit", "history is no History", expected=expected, got=repr(self.history)))
+        if self.watch not in (None, "gradients"):
+            raise UsageError(say("fit", "watch is not accepted", expected="'gradients' or None", got=repr(self.watch)))
         object.__setattr__(self, "callbacks", check_callbacks(self.callbacks))
         object.__setattr__(self, "verbose", progress.make(self.verbose))

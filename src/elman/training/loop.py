@@ -16,11 +16,23 @@ from elman.training.metrics import Measure, Meter
 from elman.training.optimizers import Optimizer
 from elman.training.prefetch import in_time
 from elman.training.progress import Progress
-from elman.training.protocols import Batches, Engine, Model, Observe, State
+from elman.training.protocols import Batches, Engine, Model, Observe, State, Watch
 from elman.training.run import Breaks, OnNonfinite, Run, Validate
 from elman.training.signals import Signals
 
-__all__ = ["Batches", "Breaks", "Engine", "Model", "Observe", "OnNonfinite", "State", "check_clip", "evaluate", "fit"]
+__all__ = [
+    "Batches",
+    "Breaks",
+    "Engine",
+    "Model",
+    "Observe",
+    "OnNonfinite",
+    "State",
+    "Watch",
+    "check_clip",
+    "evaluate",
+    "fit",
+]
 
 
 def fit(
@@ -30,6 +42,7 @@ def fit(
     *,
     epochs: int = 1,
     clip: float | None = None,
+    gradient_noise: float = 0.0,
     callbacks: Sequence[Callback] = (),
     validate: Validate | None = None,
     metrics: Sequence[Measure] = (),
@@ -39,6 +52,7 @@ def fit(
     on_nonfinite: OnNonfinite = "raise",
     model: Model | None = None,
     breaks: Breaks | None = None,
+    watch: Watch | None = None,
 ) -> History:
     """Train for a number of epochs.
 
@@ -51,6 +65,8 @@ def fit(
         optimizer: takes the steps.
         epochs: how many.
         clip: greatest joint norm of the gradients; None leaves them alone and computes no norm.
+        gradient_noise: variance of noise that is added to them before the first step, falling from there; see
+            `elman.optimizers.add_gradient_noise`. It is drawn from `rng`; without one there is none.
         callbacks: hear of batches, epochs, the end and interruptions.
         validate: gives figures ("val_loss", …) after each epoch; it is handed a function that says
             whether it should stop early because a signal came.
@@ -65,6 +81,7 @@ def fit(
             be gone on from raises.
         model: what callbacks see as `self.model`, and whose `stop_training` ends training after an epoch.
         breaks: what the engine calls in the middle of a batch, if it does.
+        watch: looks at gradients, if anybody does.
 
     Returns:
         The history: epoch figures are Σ w·l / Σ w over all targets of the epoch.
@@ -83,6 +100,7 @@ def fit(
         batches,
         optimizer,
         clip=clip,
+        gradient_noise=gradient_noise,
         callbacks=callbacks,
         metrics=metrics,
         progress=progress or Progress(),
@@ -90,6 +108,7 @@ def fit(
         history=history or History(),
         on_nonfinite=on_nonfinite,
         breaks=breaks,
+        watch=watch,
     )
     progress = run.progress
     params = {"epochs": epochs, "steps": len(batches), "clip": clip}
@@ -122,6 +141,8 @@ def fit(
                 run.stop_if_asked(signals)
                 if model is not None and model.stop_training:
                     break
+            if watch is not None:
+                watch.finish()
             for callback in callbacks:
                 callback.on_train_end(logs)
         except DivergedError:

@@ -31,8 +31,10 @@ def parameter_shapes(layers: Sequence[Layer], input_size: int) -> Shapes:
         input_size: features (or vocabulary size) of the model's input.
 
     Raises:
-        UsageError: if two layers share a name, or one layer would need two input sizes.
+        UsageError: if two layers share a name, one layer would need two input sizes, or a parameter that is another
+            layer's is not there.
     """
+    _loans(layers, input_size)
     return {
         f"{layer.name}.{name}": shape for layer, shapes in _walk(layers, input_size) for name, shape in shapes.items()
     }
@@ -60,6 +62,30 @@ def _walk(layers: Sequence[Layer], input_size: int) -> list[tuple[Layer, Shapes]
     return list(found.values())
 
 
+def _loans(layers: Sequence[Layer], input_size: int) -> dict[int, dict[str, Layer]]:
+    """Say which parameters of layers are another layer's: id of the layer -> name -> that other.
+
+    Raises:
+        UsageError: if there is no such layer before it, or it has no such parameter of this shape.
+    """
+    loans: dict[int, dict[str, Layer]] = {}
+    shapes_of = {str(layer.name): (layer, shapes) for layer, shapes in _walk(layers, input_size)}
+    size = input_size
+    for layer in layers:
+        for name, (whose, needed) in layer.borrowed(size).items():
+            where, wrong = layer.title, f"its {name} is that of layer '{whose}'"
+            lender, shapes = shapes_of.get(whose, (layer, {}))
+            if lender is layer or name not in shapes:
+                owners = [other for other, (_, has) in shapes_of.items() if name in has]
+                raise UsageError(say(where, f"{wrong}, which has none", expected=f"one of {owners}"))
+            if shapes[name] != needed:
+                cure = f"Put Dense({shapes[name][-1]}) before it" if shapes[name][0] == needed[0] else None
+                raise UsageError(say(where, wrong, expected=f"shape {needed}", got=shapes[name], cure=cure))
+            loans.setdefault(id(layer), {})[name] = lender
+        size = layer.output_size(size)
+    return loans
+
+
 class Parameters:
     """The parameters of a model and their gradients, one flat buffer each.
 
@@ -81,7 +107,7 @@ class Parameters:
         (32, 3)
     """
 
-    __slots__ = ("_grads", "_layers", "_weights", "clock", "flat", "grads", "storage")
+    __slots__ = ("_grads", "_layers", "_own", "_weights", "clock", "flat", "grads", "storage")
 
     def __init__(
         self,
@@ -94,7 +120,7 @@ class Parameters:
     ) -> None:
         kind = np.dtype(dtype)
         unit = ALIGNMENT // kind.itemsize
-        walked = _walk(layers, input_size)
+        walked, loans = _walk(layers, input_size), _loans(layers, input_size)
         places: list[tuple[Layer, dict[str, tuple[int, tuple[int, ...]]]]] = []
         size = 0
         for layer, shapes in walked:
@@ -124,6 +150,11 @@ class Parameters:
             held = precision if storage is None else storage if layer.product_weights() else None
             self._weights[id(layer)] = Weights(_views(self.flat, spots), self.clock, held)
             self._grads[id(layer)] = {} if storage else _views(self.grads, spots)
+        self._own = {id(layer): tuple(spots) for layer, spots in places}
+        for layer in self._layers:
+            for name, lender in loans.get(id(layer), {}).items():
+                for arrays in (self._weights, *([] if storage else [self._grads])):
+                    arrays[id(layer)][name] = arrays[id(lender)][name]  # type: ignore[index]
 
     @classmethod
     def build(
@@ -175,11 +206,16 @@ class Parameters:
 
     def named(self) -> dict[str, Array]:
         """Give the views into `flat` by "<layer>.<parameter>"."""
-        return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.weights(layer).items()}
+        return self._by_name(self._weights)
 
     def named_grads(self) -> dict[str, Array]:
         """Give the views into `grads` by "<layer>.<parameter>"."""
-        return {f"{layer.name}.{name}": view for layer in self._layers for name, view in self.grads_of(layer).items()}
+        return {} if self.storage else self._by_name(self._grads)
+
+    def _by_name(self, arrays: Mapping[int, Mapping[str, Array]]) -> dict[str, Array]:
+        """Give the arrays that belong to layers, each once."""
+        owned = ((layer, arrays[id(layer)], name) for layer in self._layers for name in self._own[id(layer)])
+        return {f"{layer.name}.{name}": of_layer[name] for layer, of_layer, name in owned}
 
     def set(self, values: Mapping[str, Array], *, where: str = "set_weights", allow_nonfinite: bool = False) -> None:
         """Replace all parameters, or none if one does not fit; matrices are rounded to `storage`.

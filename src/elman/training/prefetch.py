@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from elman.errors import UsageError, say
 from elman.training.batches import Batch
 from elman.training.checks import check_count
 from elman.training.protocols import Batches
@@ -38,6 +39,9 @@ class Prefetched:
             generator that the training draws from as well, such as `rng` of `fit_batches`.
         ahead: how many batches wait at most.
 
+    Raises:
+        UsageError: if these are no batches, or ahead is no count.
+
     Example:
         >>> import numpy as np
         >>> from elman.training import StreamBatches
@@ -48,6 +52,9 @@ class Prefetched:
 
     def __init__(self, batches: Batches, *, ahead: int = 1) -> None:
         check_count("ahead", ahead)
+        if not all(hasattr(batches, name) for name in ("carries_state", "unit", "n_items")):
+            expected = "such as SequenceBatches or StreamBatches"
+            raise UsageError(say("Prefetched", "these are no batches", expected=expected, got=repr(batches)))
         self.batches, self.ahead = batches, int(ahead)
         self.carries_state, self.unit, self.n_items = batches.carries_state, batches.unit, batches.n_items
 

@@ -9,10 +9,11 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from elman.errors import UsageError, say
+from elman.training.watch.verdicts import is_gradient
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -30,12 +31,14 @@ class Progress:
 
     Attributes:
         due: the time (time.perf_counter) from which the next `update` is welcome.
+        notes: lines that stand below the figures.
     """
 
     interval = math.inf  # seconds between updates
 
     def __init__(self) -> None:
         self.due = math.inf
+        self.notes: Sequence[str] = ()
 
     def start(self, *, epochs: int, n_batches: int, n_items: int, unit: str) -> None:
         """Begin.
@@ -98,7 +101,8 @@ class Progress:
         return duration((now - self.began) / (done or 1) * (self.epochs * self.n_batches - done)) + " left"
 
     def _summary(self, epoch: int, logs: Mapping[str, float], now: float) -> str:
-        figures = "  ".join(f"{name} {value:{_FORMATS.get(name, '.4f')}}" for name, value in logs.items())
+        shown = {name: value for name, value in logs.items() if not is_gradient(name)}  # those stand in the notes
+        figures = "  ".join(f"{name} {value:{_FORMATS.get(name, '.4f')}}" for name, value in shown.items())
         rate = self._rate(self.n_batches, self.train_seconds)
         return f"epoch {epoch + 1}/{self.epochs}  {figures}  {rate}  {duration(now - self.epoch_began)}"
 
@@ -134,7 +138,7 @@ class Lines(Progress):
         self._last_line = now
         self.due = now + self.interval
         try:
-            print(text, file=self.stream, flush=True)
+            print("\n  ".join((text, *self.notes)), file=self.stream, flush=True)
         except OSError:
             # Whoever read the log has left, or its disk is full: no reason to lose the training, and nobody to tell.
             self.stream, self.due = None, math.inf
@@ -150,10 +154,18 @@ class Bar(Progress):
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
+        from rich.text import Text
+
+        class WithNotes(RichProgress):
+            """A bar with the notes below it."""
+
+            def get_renderables(_) -> Any:
+                yield from RichProgress.get_renderables(_)
+                yield from (Text(f"  {note}", style="progress.remaining", no_wrap=True) for note in self.notes)
 
         super().start(epochs=epochs, n_batches=n_batches, n_items=n_items, unit=unit)
         self._last_line = -math.inf
-        self._bar: RichProgress | None = RichProgress(
+        self._bar: RichProgress | None = WithNotes(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:3.0f} %"),

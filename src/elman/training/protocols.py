@@ -14,7 +14,7 @@ from elman.training.batches import Batch
 from elman.training.optimizers import Optimizer
 from elman.training.parameters import Parameters
 
-__all__ = ["Batches", "Engine", "Model", "Observe", "State"]
+__all__ = ["Batches", "Engine", "Model", "Observe", "State", "Watch"]
 
 Array = NDArray[Any]
 State = tuple[tuple[Array, ...], ...]
@@ -81,3 +81,27 @@ class Model(Protocol):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file."""
+
+
+class Watch(Protocol):
+    """What looks at gradients while the loop trains: see `elman.model.watching.GradientWatch`."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Those of the last sample, by name."""
+
+    @property
+    def lines(self) -> list[str]:
+        """Those of the last sample, for a terminal."""
+
+    def begin(self) -> None:
+        """Begin an epoch."""
+
+    def after(self, batch: Batch, state: State | None) -> bool:
+        """Hear that the gradients of a batch are there, and say whether a sample was taken."""
+
+    def epoch(self) -> dict[str, float]:
+        """Give the figures of the epoch."""
+
+    def finish(self) -> None:
+        """Say what there is to be said at the end."""

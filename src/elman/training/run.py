@@ -14,11 +14,12 @@ from elman.errors import DivergedError, Interrupted, UsageError, say
 from elman.training.callbacks import Callback, overridden
 from elman.training.history import History
 from elman.training.metrics import Measure, Meter
-from elman.training.optimizers import Optimizer, clip_global_norm
+from elman.training.optimizers import Optimizer, add_gradient_noise, clip_global_norm
 from elman.training.prefetch import in_time
 from elman.training.progress import Progress
-from elman.training.protocols import Batches, Engine, State
+from elman.training.protocols import Batches, Engine, State, Watch
 from elman.training.signals import Signals
+from elman.training.step_figures import StepFigures
 
 __all__ = ["MAX_ROLLBACKS", "Breaks", "OnNonfinite", "Run", "Validate", "check_on_nonfinite"]
 
@@ -60,6 +61,7 @@ class Run:
         batches: every `iter` is one epoch.
         optimizer: takes the steps.
         clip: greatest joint norm of the gradients, or None.
+        gradient_noise: variance of the noise on them; see `add_gradient_noise`.
         callbacks: hear of everything.
         metrics: figures to gather beside the loss.
         progress: shows where training is.
@@ -67,6 +69,7 @@ class Run:
         history: takes down what is measured.
         on_nonfinite: what to do about a loss or a gradient that is not finite; see `fit`.
         breaks: called by the engine in the middle of a batch; None if it never is.
+        watch: looks at gradients, if anybody does.
 
     Raises:
         UsageError: if on_nonfinite is unknown, or would lower a rate that a schedule gives.
@@ -79,6 +82,7 @@ class Run:
         optimizer: Optimizer,
         *,
         clip: float | None,
+        gradient_noise: float = 0.0,
         callbacks: Sequence[Callback],
         metrics: Sequence[Measure],
         progress: Progress,
@@ -86,11 +90,13 @@ class Run:
         history: History,
         on_nonfinite: OnNonfinite,
         breaks: Breaks | None = None,
+        watch: Watch | None = None,
     ) -> None:
         check_on_nonfinite(on_nonfinite, optimizer, callbacks)
         self.engine, self.batches, self.optimizer, self.clip = engine, batches, optimizer, clip
         self.callbacks, self.metrics, self.progress, self.rng, self.history = callbacks, metrics, progress, rng, history
-        self.on_nonfinite, self.breaks = on_nonfinite, breaks or Breaks()
+        self.gradient_noise = gradient_noise
+        self.on_nonfinite, self.breaks, self.watch = on_nonfinite, breaks or Breaks(), watch
         # The name of this library first, then Keras's longer one for the same thing.
         self.begin_hooks = [*overridden(callbacks, "on_batch_begin"), *overridden(callbacks, "on_train_batch_begin")]
         self.end_hooks = [*overridden(callbacks, "on_batch_end"), *overridden(callbacks, "on_train_batch_end")]
@@ -99,6 +105,7 @@ class Run:
         self.has_stepped = False
         self.finite_epochs, self.warned = 0, False
         self.finite = engine.parameters.flat.copy()
+        self.figures = StepFigures(history, engine.parameters, optimizer, len(batches))
 
     def train(self, epoch: int, signals: Signals, validate: Validate | None) -> dict[str, float]:
         """Give the figures of an epoch that ends with finite parameters, however often it has to be begun.
@@ -145,12 +152,16 @@ class Run:
         begin_hooks, end_hooks = self.begin_hooks, self.end_hooks
         meter = Meter(self.metrics) if self.metrics else None
         observe = meter.observe if meter is not None else None
+        watch, sampled = self.watch, False
+        if watch is not None:
+            watch.begin()
         skips = self.on_nonfinite == "skip"
         counted: list[Any] = []
         # A loss may be finite where its gradient is not; only where something is done about it is that worth a look.
         limit = math.inf if clip is None and self.on_nonfinite != "raise" else clip
         loss_sum = weight_sum = 0.0
         norm: float | None = None
+        figures, n_taken = self.figures, self.history.n_batches
         began: State | None = None
         state: State | None = None
         n_done = n_skipped = 0
@@ -178,11 +189,19 @@ class Run:
                 began = state = None
             began = state if batch.link is None else batch.link.follow(self.engine, began, state, rng=rng)
             loss, weight, state = loss_and_gradients(batch, state=began, rng=rng, observe=observe, want_state=carries)
+            if watch is not None and (sampled := is_finite(loss) and watch.after(batch, began)):
+                progress.notes = watch.lines
             if limit is not None:
                 norm = clip_global_norm(parameters, limit)
             finite = is_finite(loss) and (norm is None or is_finite(norm))
             if finite:
-                step(parameters)
+                if self.gradient_noise and rng is not None:
+                    add_gradient_noise(parameters, rng, variance=self.gradient_noise, step=self.optimizer.steps)
+                if n_taken < figures.due:
+                    step(parameters)
+                else:
+                    figures.step(step, norm)
+                n_taken += 1
                 self.has_stepped = True
                 loss_sum += loss * weight
                 weight_sum += weight
@@ -199,7 +218,7 @@ class Run:
             n_done += 1
             if end_hooks:
                 for hook in end_hooks:
-                    hook(n_done - 1, {"loss": loss})
+                    hook(n_done - 1, {"loss": loss} | (watch.figures if watch is not None and sampled else {}))
             if signals.received is not None:
                 self.stop_if_asked(signals)
             if perf_counter() >= progress.due:
@@ -214,7 +233,7 @@ class Run:
             logs |= meter.results()
         if skips:
             logs["skipped"] = float(n_skipped)
-        return logs
+        return logs if watch is None else logs | watch.epoch()
 
     def _keep_finite(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Take the parameters of an epoch as the last good ones, unless its validation says otherwise.

@@ -33,6 +33,9 @@ class StreamBatches:
     Where documents begin, the state begins anew, in the middle of a window too; what follows the last token of a
     document is not learned.
 
+    With a generator every epoch begins at another place, and the text goes on from its end to its beginning, as if it
+    stood there twice; so windows and streams have other borders each time, and still every transition comes once.
+
     Args:
         ids: (N,) integers, N >= 2; they may be mapped from disk, for only what a window needs is read.
         n_streams: from 1 to N − 1; the batch size.
@@ -40,6 +43,7 @@ class StreamBatches:
         unit: what a token is called in progress reports.
         documents: (D,) places of ids at which documents begin, in their order, such as `Corpus.starts`; None for one
             document. Documents of no tokens change nothing. Not for layers with a learned initial state.
+        rng: draws the place at which an epoch begins; None begins with the first token each time.
 
     Raises:
         DataError: if there are fewer than two tokens or more streams than transitions, documents are no places, or
@@ -56,10 +60,17 @@ class StreamBatches:
     """
 
     carries_state = True
-    draws_first = True  # nothing is random
+    draws_first = True  # the place at which it begins, at most
 
     def __init__(
-        self, ids: Array, *, n_streams: int, steps: int, unit: str = "characters", documents: ArrayLike | None = None
+        self,
+        ids: Array,
+        *,
+        n_streams: int,
+        steps: int,
+        unit: str = "characters",
+        documents: ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
     ) -> None:
         check_count("n_streams", n_streams)
         check_count("steps", steps)
@@ -82,7 +93,7 @@ class StreamBatches:
                     cure="Give more data or a smaller n_streams",
                 )
             )
-        self.ids, self.n_streams, self.steps, self.unit = ids, int(n_streams), int(steps), unit
+        self.ids, self.n_streams, self.steps, self.unit, self.rng = ids, int(n_streams), int(steps), unit, rng
         self.documents = None if documents is None else _begins(documents, len(ids))
         self.n_items = n_transitions - (0 if self.documents is None else int(self.documents[1:].sum()))
         if not self.n_items:
@@ -113,10 +124,15 @@ class StreamBatches:
         return begin, begin + self.steps if number < self._n_windows - 1 else int(self.lengths[0])
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.documents is not None:
-            yield from self._parts(self.documents)
-            return
-        ids, starts, n_streams = self.ids, self.starts[:, None], self.n_streams
+        n_transitions = len(self.ids) - 1
+        starts = self.starts[:, None]
+        if self.rng is not None:
+            starts = starts + self.rng.integers(n_transitions)
+        return self._windows(starts, n_transitions) if self.documents is None else self._parts(starts, self.documents)
+
+    def _windows(self, starts: NDArray[np.int64], n_transitions: int) -> Iterator[Batch]:
+        """Give windows of streams that begin at these places (B, 1)."""
+        ids, n_streams = self.ids, self.n_streams
         whole = (
             Ragged(ids[: n_streams * self.steps], np.full(n_streams, self.steps))
             if len(ids) > n_streams * self.steps
@@ -124,12 +140,14 @@ class StreamBatches:
         )
         for begin, end in map(self._window, range(self._n_windows)):
             even = end <= self.lengths[-1]
-            if n_streams == 1:
-                values, target = ids[begin:end], ids[begin + 1 : end + 1]
+            if n_streams == 1 and starts[0, 0] + end <= n_transitions:
+                begin_at, end_at = starts[0, 0] + begin, starts[0, 0] + end
+                values, target = ids[begin_at:end_at], ids[begin_at + 1 : end_at + 1]
             else:
                 times = np.arange(begin, end)
                 places = starts + times
                 rows = places.reshape(-1) if even else places[times < self.lengths[:, None]]
+                rows %= n_transitions  # past the end comes the beginning
                 values, target = ids[rows], ids[rows + 1]
             values, target = np.ascontiguousarray(values, np.int64), np.ascontiguousarray(target, np.int64)
             if whole is not None and even and end - begin == self.steps:
@@ -138,7 +156,7 @@ class StreamBatches:
                 x = Ragged.trusted(values, np.minimum(self.lengths, end) - begin)
             yield Batch(x, target, None, begin == 0)
 
-    def _parts(self, begins: NDArray[np.bool_]) -> Iterator[Batch]:
+    def _parts(self, starts: NDArray[np.int64], begins: NDArray[np.bool_]) -> Iterator[Batch]:
         """Give windows whose sequences are parts of documents: a stream that comes to another one begins a sequence."""
         ends = np.append(begins[1:], False)
         before = np.arange(self.n_streams)  # the sequence of the window before in which each stream ended
@@ -147,7 +165,7 @@ class StreamBatches:
         for first, stop in map(self._window, range(self._n_windows)):
             times = np.arange(first, stop)
             running = times < self.lengths[:, None]
-            places = (self.starts[:, None] + times)[running]
+            places = (starts + times)[running] % (len(self.ids) - 1)
             streams = np.repeat(np.arange(self.n_streams), running.sum(1))
             opens = begins[places]
             heads = np.append(True, streams[1:] != streams[:-1])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from elman.errors import UsageError, say
 from elman.training.callbacks.base import Callback, Logs
 from elman.training.checks import check_count
+from elman.training.watch.verdicts import is_gradient
 
 __all__ = ["TensorBoard"]
 
@@ -16,7 +17,9 @@ class TensorBoard(Callback):
     """Write figures and weights for TensorBoard, in Keras's folders and under Keras's names.
 
     `<log_dir>/train` holds "epoch_loss", "epoch_<metric>" and "epoch_learning_rate" over epochs and "batch_loss" over
-    batches, `<log_dir>/validation` the same figures of the validation data, so that both curves share a chart.
+    batches, `<log_dir>/validation` the same figures of the validation data, so that both curves share a chart. With
+    `fit(watch="gradients")` the norms of gradients, by layer and by lag, are charts below "gradient"; with update_freq
+    other than "epoch" those of single batches are below "batch_gradient".
     Needs the extra `track`: pip install 'elman[track]'.
 
     Args:
@@ -60,7 +63,9 @@ class TensorBoard(Callback):
         """Write the figures, and the weights if it is time."""
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
-            self._writer(part).add_scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+            # TensorBoard makes a section of what comes before the first slash.
+            tag = name if is_gradient(name) else f"epoch_{name.removeprefix('val_')}"
+            self._writer(part).add_scalar(tag, value, epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for name, weights in self.model.parameters.named().items():
                 self._writer("train").add_histogram(name.replace(".", "/"), weights, epoch)
@@ -85,6 +90,8 @@ class TensorBoard(Callback):
         every = 1 if self.update_freq == "batch" else int(self.update_freq)
         if self._batches % every == 0:
             self._writer("train").add_scalar("batch_loss", logs["loss"], self._batches)
+        for name in filter(is_gradient, logs):  # only of batches that were looked at
+            self._writer("train").add_scalar(f"batch_{name}", logs[name], self._batches)
         self._batches += 1
 
     def _writer(self, part: str) -> Any:

@@ -19,6 +19,7 @@ from elman.training.optimizers.adam import Adam, AdamW, NAdam
 from elman.training.optimizers.adaptive import Adagrad, RMSprop
 from elman.training.optimizers.base import Optimizer, Rate
 from elman.training.optimizers.clipping import clip_global_norm
+from elman.training.optimizers.noise import add_gradient_noise
 from elman.training.optimizers.sgd import SGD
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "Rate",
+    "add_gradient_noise",
     "clip_global_norm",
     "get",
 ]

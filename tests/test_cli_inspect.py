@@ -1,0 +1,97 @@
+"""`elman inspect`: what it writes, what it prints where, and which data it takes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from elman.cli.main import main
+from elman.inspection.sections import SECTIONS
+from elman.tasks import LanguageModel, SequenceClassifier, SequenceTagger
+
+pytest.importorskip("matplotlib")
+TEXT = "To be, or not to be: that is the question.\n" * 20
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "writer.elman"
+    LanguageModel(layers=1, hidden=8, batch=4, steps=10, epochs=1, random_state=0, verbose=0).fit(TEXT).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "classes.elman"
+    x = np.random.default_rng(0).standard_normal((24, 9, 2))
+    y = np.array(["up", "down"])[(x[:, :, 0].mean(axis=1) < 0).astype(int)]
+    settings = {"hidden": 6, "bidirectional": False, "pooling": "last", "epochs": 1, "random_state": 0, "verbose": 0}
+    SequenceClassifier(**settings).fit(x, y).save(path)
+    return path, x, y
+
+
+def test_a_page_numbers_and_pictures_are_written(writer, tmp_path, capsys):
+    text = tmp_path / "some.txt"
+    text.write_text(TEXT)
+    page, numbers, pictures = tmp_path / "r.html", tmp_path / "r.json", tmp_path / "pictures"
+    words = ["inspect", writer, text, "-o", page, "--json", numbers, "--png", pictures, "--steps", 100]
+    assert main(list(map(str, words))) == 0
+    out, err = capsys.readouterr()
+    assert [line.partition(":")[0] for line in out.splitlines()] == [title for title, _, _ in SECTIONS.values()]
+    assert f"Looked at the first 100 of {len(TEXT) - 1} characters of the text." in err and str(page) in err
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert list(json.loads(numbers.read_text())["sections"]) == list(SECTIONS)
+    assert {file.name for file in pictures.iterdir()} >= {"gradient_by_lag.png", "training.png"}
+
+
+def test_the_page_lies_beside_the_model(writer, tmp_path, capsys):
+    assert main(["inspect", str(writer), "--text", "to be or not", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert writer.with_suffix(".html").exists() and err == "" and out.count("\n") == len(SECTIONS)
+
+
+def test_arrays_and_lines_are_read(classifier, tmp_path, capsys):
+    model, x, y = classifier
+    page = ["-o", str(tmp_path / "r.html"), "--quiet"]
+    np.savez(tmp_path / "a.npz", x=x, y=y, lengths=np.r_[4, np.full(len(x) - 1, 9)])
+    assert main(["inspect", str(model), str(tmp_path / "a.npz"), *page]) == 0
+    assert "Needs" not in capsys.readouterr().out
+    assert main(["inspect", str(model), *page]) == 0
+    assert capsys.readouterr().out.count("Needs data") == len(SECTIONS) - 1
+    reader = tmp_path / "reader.elman"
+    lines = ["good day", "bad day", "good luck", "bad luck"] * 3
+    SequenceClassifier(hidden=4, epochs=1, random_state=0, verbose=0).fit(lines, [a[:4] for a in lines]).save(reader)
+    (tmp_path / "lines.txt").write_text("".join(f"{line}\t{line[:4]}\n" for line in lines))
+    assert main(["inspect", str(reader), str(tmp_path / "lines.txt"), *page]) == 0
+    assert "Needs" not in capsys.readouterr().out
+    tagger = tmp_path / "tagger.elman"
+    SequenceTagger(hidden=4, epochs=1, random_state=0, verbose=0).fit([["a", "b"]] * 8, [["A", "B"]] * 8).save(tagger)
+    assert main(["inspect", str(tagger), "--text", "a b\nb a", *page]) == 0
+    assert "Gates and states: " in capsys.readouterr().out
+
+
+FAULTS = [
+    (["{model}", "{tmp}/none.npz"], 2, "none.npz: there is no such file"),
+    (["{model}", "{tmp}/bad.npz"], 3, "bad.npz: it is no archive of arrays"),
+    (["{model}", "{tmp}/other.npz"], 3, "there is no array x in it, expected x, y and lengths, got z"),
+    (["{model}", "{tmp}/empty.txt"], 3, "empty.txt: there is no text in it"),
+    (["{model}", "--text", "good"], 3, "X is of another kind than SequenceClassifier was fitted on"),
+    (["{model}", "-o", "{tmp}/r.pdf"], 2, "--output: the report is a page, expected a name that ends in .html"),
+    (["{model}", "-o", "{tmp}/none/r.html"], 2, "r.html"),
+    (["{model}", "--json", "{tmp}/r.txt"], 2, "expected a name that ends in .json"),
+    (["{model}", "{tmp}/empty.txt", "--text", "a"], 2, "there is both DATA and --text"),
+    (["{model}", "--steps", "0"], 2, "steps: this is no count"),
+    (["{tmp}/none.elman"], 2, "there is no such file"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), FAULTS, ids=[fault[2] for fault in FAULTS])
+def test_faults_are_told(words, code, message, classifier, tmp_path, capsys):
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
+    (tmp_path / "empty.txt").write_text("\n")
+    np.savez(tmp_path / "other.npz", z=np.zeros(2))
+    assert main(["inspect", *[word.format(model=classifier[0], tmp=tmp_path) for word in words]]) == code
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.html"))
