@@ -23,9 +23,10 @@ __all__ = ["training_curve", "training_figure"]
 # Blue and vermilion of Okabe & Ito (2008): told apart by every eye and in grey.
 _TRAINING, _VALIDATION, _BATCHES = "#0072B2", "#D55E00", "#8FB8D6"
 _N_BINS = 400  # batches are gathered into so many columns; a picture has no room for more
+_SETTING = "learning_rate"  # stands in a history, but is not measured
 _OF_STEPS = {
     "gradient_norm": "gradient norm",
-    "learning_rate": "learning rate",
+    _SETTING: "learning rate",
     "update_ratio": "update / weights",
 }
 
@@ -88,10 +89,10 @@ def training_figure(
         SaveError: if the picture cannot be written.
     """
     run = _collect(history)
-    if not run.batches.size and not run.columns.keys() - _OF_STEPS.keys():
+    if not run.batches.size and not run.columns.keys() - {_SETTING}:
         raise UsageError(say("training_curve", "the history is empty", cure="Train the model first: model.fit(x, y)"))
     extra = [name for name in _OF_STEPS if steps and len(run.steps["step"])]
-    panels = [name for name in _measures(run) if name not in _OF_STEPS]
+    panels = [name for name in _measures(run) if name not in (*extra, _SETTING)]
     ratios = [2.0] + [1.2] * (len(panels) + len(extra) - 1)
     n = len(ratios)
     figure, grid = canvas(
