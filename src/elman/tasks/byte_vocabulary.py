@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import ModelFileError, say
-from elman.tasks.units import UNKNOWN, Units, text_bytes
+from elman.tasks.units import UNKNOWN, UNKNOWN_PIECE, Units, text_bytes
 
 __all__ = ["ByteVocabulary"]
 
@@ -62,7 +62,7 @@ class ByteVocabulary(Units):
     def piece(self, token: int) -> str:
         """Return the character of a byte of ASCII, or the byte in hexadecimal."""
         if token == UNKNOWN:
-            return _REPLACEMENT.decode()
+            return UNKNOWN_PIECE
         byte = int(_BYTES[token - 1])
         return chr(byte) if byte < 0x80 else f"<{byte:02X}>"
 

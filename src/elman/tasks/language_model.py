@@ -288,7 +288,7 @@ class LanguageModel(TextAnswers):
             >>> model = LanguageModel(layers=1, hidden=8, epochs=1, verbose=0, random_state=0).fit("to be " * 99)
             >>> found = model.to_network("to be", steps=3)
             >>> found.x, found.steps, found.outputs[:3]
-            (Ragged(1 sequences, 3 steps, token ids), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
+            (Ragged(1 sequences, 3 steps, token ids, int64), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
         """
         self._check_fitted("to_network")
         if X is None:

@@ -66,7 +66,7 @@ def filled(
         >>> none = dict.fromkeys(FILLED)
         >>> settings, _ = filled("quick", none | {"lr": 0.01}, n_units=100_000, of_letters=True, tied=False)
         >>> {name: settings[name] for name in ("hidden", "dropout", "batch", "epochs", "lr")}
-        {'hidden': 224, 'dropout': 0.23, 'batch': 39, 'epochs': 19, 'lr': 0.01}
+        {'hidden': 224, 'dropout': 0.23, 'batch': 39, 'epochs': 16, 'lr': 0.01}
     """
     whole, share = PRESETS[preset], n_units / _WHOLE
     found = dict(given)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, ModelFileError, UsageError, say
-from elman.tasks.units import UNKNOWN, Units, text_bytes
+from elman.tasks.units import UNKNOWN, UNKNOWN_PIECE, Units, text_bytes
 
 __all__ = ["TENSOR", "TokenVocabulary"]
 
@@ -108,7 +108,7 @@ class TokenVocabulary(Units):
     def piece(self, token: int) -> str:
         """Return what a token adds to a text."""
         if token == UNKNOWN:
-            return "\N{REPLACEMENT CHARACTER}"
+            return UNKNOWN_PIECE
         # Many decoders drop the space before the first token, which is the one that shows where words begin.
         alone: str = self._tokenizer.decode([token - 1], skip_special_tokens=False)
         twice: str = self._tokenizer.decode([token - 1, token - 1], skip_special_tokens=False)

@@ -12,10 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, say
 
-__all__ = ["UNKNOWN", "Units", "segments", "surrogate", "text_bytes"]
+__all__ = ["UNKNOWN", "UNKNOWN_PIECE", "Units", "segments", "surrogate", "text_bytes"]
 
 UNKNOWN = 0
 """The id of `<unk>`, which stands for everything that a vocabulary does not have; it is never written."""
+
+UNKNOWN_PIECE = "<unk>"
+"""How it is shown; in a text it is U+FFFD, the sign that Unicode has for it."""
 
 # Characters after which a text is cut though nothing says that it may be: a book in one line still has to be read.
 _LONGEST = 2**20
@@ -86,7 +89,7 @@ class Units(ABC):
 
     @abstractmethod
     def piece(self, token: int) -> str:
-        """Return what an id adds to a text, to be looked at."""
+        """Return what an id adds to a text, to be looked at; `<unk>` is called so."""
 
     def pieces(self, text: str) -> list[str]:
         """Return what the ids of a text stand for, one by one."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, ModelFileError, say
-from elman.tasks.units import UNKNOWN, Units, surrogate
+from elman.tasks.units import UNKNOWN, UNKNOWN_PIECE, Units, surrogate
 
 __all__ = ["UNKNOWN", "Vocabulary"]
 
@@ -117,8 +117,8 @@ class Vocabulary(Units):
         return _text(self._codes[self._check(ids).astype(np.intp, copy=False)])
 
     def piece(self, token: int) -> str:
-        """Return the character of an id; `<unk>` is U+FFFD."""
-        return self.symbols[token - 1] if token != UNKNOWN else _REPLACEMENT
+        """Return the character of an id."""
+        return self.symbols[token - 1] if token != UNKNOWN else UNKNOWN_PIECE
 
     def pieces(self, text: str) -> list[str]:
         """Return the characters of a text."""

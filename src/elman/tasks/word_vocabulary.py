@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from elman.errors import DataError, ModelFileError, UsageError, say
 from elman.files.plain import refusal
-from elman.tasks.units import UNKNOWN, Units, text_bytes
+from elman.tasks.units import UNKNOWN, UNKNOWN_PIECE, Units, text_bytes
 
 __all__ = ["WordVocabulary", "split_pieces"]
 
@@ -134,11 +134,12 @@ class WordVocabulary(Units):
 
     def decode(self, ids: Any) -> str:
         """Return the text of ids (N,); `<unk>` becomes U+FFFD."""
-        return "".join(map(self.piece, self._check(ids).tolist()))
+        words = ("\N{REPLACEMENT CHARACTER}", *self.words)
+        return "".join(words[token] for token in self._check(ids).tolist())
 
     def piece(self, token: int) -> str:
-        """Return a word with the space before it; `<unk>` is U+FFFD."""
-        return "\N{REPLACEMENT CHARACTER}" if token == UNKNOWN else self.words[token - 1]
+        """Return a word with the space before it."""
+        return UNKNOWN_PIECE if token == UNKNOWN else self.words[token - 1]
 
     def pieces(self, text: str) -> list[str]:
         """Return the words of a text, known or not."""
