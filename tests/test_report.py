@@ -199,7 +199,7 @@ def adding(n, steps, rng):
 
 
 def test_the_adding_problem_tells_an_lstm_from_an_rnn():
-    """What has to be remembered lies 25 to 50 steps back: nothing of that reaches an RNN, and an LSTM begins to learn."""
+    """What has to be remembered lies 25 to 50 steps back: nothing of that reaches an RNN; an LSTM learns."""
     losses = {}
     for kind, word in ((layers.RNN, "Vanishing"), (layers.LSTM, "Healthy")):
         rng = np.random.default_rng(1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from elman.cli.common import Encoding, Errors, Quiet, Threads, check_output, harmless, talk, use_threads
+from elman.cli.columns import Features, Format, Id, Label, Time
+from elman.cli.common import Encoding, Errors, Quiet, Suffixes, Threads, check_output, harmless, talk, use_threads
 from elman.errors import DataError, UsageError, say
 
 __all__ = ["inspect"]
@@ -20,8 +21,8 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="[DATA]",
-            help="What to look at it with: a text file or folder for a language model, which writes a text itself if "
-            "there is none; for other models an .npz of x, y and lengths, or a text file with one sequence per line.",
+            help="What to look at it with: a file like that of the training, or a folder of texts; for a bare model an "
+            ".npz of x, y and lengths. A language model writes a text itself if there is none.",
         ),
     ] = None,
     text: Annotated[str | None, typer.Option("--text", help="The text itself, in the place of DATA.")] = None,
@@ -31,6 +32,12 @@ def inspect(
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON, too.")] = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Write every picture as a PNG, too.")] = None,
     steps: Annotated[int, typer.Option(help="About so many steps of the data are looked at.")] = 4000,
+    id: Id = None,
+    time: Time = None,
+    label: Label = None,
+    features: Features = None,
+    format: Format = None,
+    suffix: Suffixes = None,
     encoding: Encoding = "utf-8",
     errors: Errors = "strict",
     threads: Threads = None,
@@ -55,7 +62,11 @@ def inspect(
     if text is not None and data is not None:
         raise UsageError(say("elman inspect", "there is both DATA and --text", cure="Give one of them"))
     loaded = tasks.load(model)
-    x, y = _read(loaded, data, text, encoding=encoding, errors=errors)
+    from elman.readers import Columns
+
+    said = Columns(id, time, label, tuple(features) if features else None)
+    options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors, "quiet": quiet}
+    x, y = _read(loaded, model, data, text, said, **options)
     report = inspection.inspect(loaded, x, y, steps=steps, name=model.stem, verbose=0 if quiet else "auto")
     report.save(page)
     if json is not None:
@@ -71,30 +82,43 @@ def inspect(
         talk(f"Written: {page}{more}. Open {page} in a browser.")
 
 
-def _read(model: Any, data: str | None, text: str | None, *, encoding: str, errors: str) -> tuple[Any, Any]:
+def _read(model: Any, path: Path, data: str | None, text: str | None, said: Any, **options: Any) -> tuple[Any, Any]:
     """Give what a model is looked at with: sequences and targets, as far as there are any."""
     from elman import tasks
 
     if isinstance(model, tasks.LanguageModel):
-        if data is None:
-            return text, None
-        corpus = tasks.Corpus.from_files(data, encoding=encoding, errors=errors, vocabulary=model.vocabulary_)
-        return corpus, None
+        return text if data is None else _corpus(model, data, options), None
     if data is None and text is None:
         return None, None
-    if data is not None and data.endswith(".npz"):
-        return _read_arrays(data)
-    lines = (tasks.read_text(str(data), encoding=encoding, errors=errors) if text is None else text).splitlines()
-    lines = [line for line in lines if line.strip()]
-    if not lines:
-        raise DataError(say(data or "--text", "there is no text in it"))
-    if isinstance(model, tasks.SequenceTagger):
-        # A tagger looks at tokens; which they are in a running text only the user knows, so they stand apart.
-        return [line.split() for line in lines], None
-    both = [line.rpartition("\t") for line in lines]
-    if all(tab for _, tab, _ in both):
-        return [line for line, _, _ in both], [label for _, _, label in both]
-    return lines, None
+    if not isinstance(model, tasks.Task):
+        return _read_arrays(str(data)) if text is None else _no_text(path)
+    from elman.cli.data import columns_of, purpose_of, read_data
+    from elman.readers.door import format_of
+
+    purpose = purpose_of(model, path)
+    if text is not None:
+        return [text.split() if purpose == "tag" else text], None
+    format, quiet = options["format"], options.pop("quiet")
+    columns = columns_of(model, path, said, format=format_of(str(data), format))
+    try:
+        read = read_data(str(data), purpose, columns, quiet=quiet, told=False, **options)
+    except (DataError, UsageError) as error:  # answers are welcome, but not needed
+        read = read_data(str(data), purpose, columns, quiet=True, told=False, needs_label=False, **options)
+        if not quiet:
+            talk(f"Looking without answers: {error}")
+    return read.X, read.y
+
+
+def _corpus(model: Any, data: str, options: dict[str, Any]) -> Any:
+    from elman import tasks
+
+    chosen = {name: options[name] for name in ("suffixes", "encoding", "errors")}
+    return tasks.Corpus.from_files(data, vocabulary=model.vocabulary_, **chosen)
+
+
+def _no_text(path: Path) -> NoReturn:
+    cure = "Give its arrays in an .npz as DATA"
+    raise UsageError(say("--text", f"{path} is a bare model, which takes numbers", cure=cure))
 
 
 def _read_arrays(path: str) -> tuple[Any, Any]:
@@ -117,8 +141,8 @@ def _read_arrays(path: str) -> tuple[Any, Any]:
     x, y, lengths = arrays["x"], arrays.get("y"), arrays.get("lengths")
     if lengths is None:
         return x, y
-    if len(lengths) != len(x):
-        return Ragged(x, lengths), y  # step after step, not padded
+    if len(lengths) != len(x):  # step after step, not padded
+        return Ragged(x, lengths), Ragged(y, lengths) if y is not None and len(y) == len(x) else y
     per_step = y is not None and y.shape[:2] == x.shape[:2]
     cut = [row[:n] for row, n in zip(x, lengths, strict=True)]
     return cut, [row[:n] for row, n in zip(y, lengths, strict=True)] if per_step and y is not None else y

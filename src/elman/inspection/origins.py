@@ -14,8 +14,7 @@ from elman.inspection import pictures
 from elman.inspection.attribution import Attribution, Method, attribute
 from elman.inspection.opened import unwrapped
 from elman.inspection.plain import plain
-from elman.model.data import own_steps
-from elman.ragged import Ragged
+from elman.model.data import own_steps, read_input
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +101,7 @@ class Origins:
 
 def origins(
     model: Any,
-    x: Ragged,
+    x: Any,
     *,
     at: NDArray[np.int64] | int = -1,
     window: int = 128,
@@ -121,12 +120,24 @@ def origins(
 
     Raises:
         UsageError, NotFittedError, DataError: as `attribute` does.
+
+    Example:
+        >>> from elman import Sequential, layers
+        >>> model = Sequential([layers.GRU(8), layers.Dense(2)])
+        >>> model.build(3, rng=0)
+        >>> x = np.zeros((4, 20, 3))
+        >>> x[:, 5, 0] = 1  # all other steps are zeros, which say nothing
+        >>> found = origins(model, x)
+        >>> found.half(), list(found.first)
+        (14, ['gradient_x_input', 'integrated_gradients', 'occlusion'])
     """
+    model = unwrapped(model, "origins")
+    x = read_input(model, x, where="origins")[0]
     found = attribute(model, x, at=at)
     one = x.select([0])
     first = {
         method: attribute(model, one, method=method, output=int(found.output[0]), at=int(found.at[0]), window=window)
         for method in get_args(Method)
     }
-    own = own_steps(unwrapped(model, "origins").layers) is not None
+    own = own_steps(model.layers) is not None
     return Origins(found, first, found.lengths - 1 if own else found.at, names, steps)

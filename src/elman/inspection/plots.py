@@ -114,7 +114,9 @@ def as_svg(draw: Callable[[], Figure], *, name: str) -> str:
         figure = draw()
         file = io.StringIO()
         figure.savefig(
-            file, format="svg", dpi=100, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+            file,
+            format="svg",
+            dpi=100,
         )
     text = file.getvalue()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

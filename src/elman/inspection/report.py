@@ -31,7 +31,7 @@ class Report:
     Attributes:
         name: of the model, for the title.
         sections: "gradient_by_lag", "contributions", "truncation_bias", "states", "attribution", "dynamics" and
-            "training" -> what was found, with `.verdict`, `.plot()` and `.finding`.
+            "training" -> what was found: a sentence, pictures and numbers.
         sample: which part of the data was looked at, in words.
         remark: what else should be known of it, in a sentence; "" if nothing.
         subject: the model and the data that was looked at.
