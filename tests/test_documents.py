@@ -168,8 +168,8 @@ def test_every_public_name_is_in_the_reference(name):
         assert re.search(rf"(\belman\.(\w+\.)*|`){public}\b", pages), f"{module.__name__}.{public} is in no page"
 
 
-# benchmarks.py draws a run; test_benchmarks.py gives it one. memory.py trains for seconds; test_memory_problems.py draws
-# the same after a few steps. marked.py is the model that others share.
+# benchmarks.py draws a run; test_benchmarks.py gives it one. memory.py trains for seconds; test_memory_problems.py
+# draws the same after a few steps. marked.py is the model that others share.
 NO_FIGURES = {"benchmarks", "memory", "marked"}
 FIGURES = [path for path in sorted((ROOT / "docs" / "figures").glob("*.py")) if path.stem not in NO_FIGURES]
 
