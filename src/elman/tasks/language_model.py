@@ -288,7 +288,7 @@ class LanguageModel(TextAnswers):
             >>> model = LanguageModel(layers=1, hidden=8, epochs=1, verbose=0, random_state=0).fit("to be " * 99)
             >>> found = model.to_network("to be", steps=3)
             >>> found.x, found.steps, found.outputs[:3]
-            (Ragged(1 sequences, 3 steps, token ids), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
+            (Ragged(1 sequences, 3 steps, token ids, int64), ['t', 'o', ' '], ['<unk>', ' ', 'b'])
         """
         self._check_fitted("to_network")
         if X is None:
@@ -304,7 +304,7 @@ class LanguageModel(TextAnswers):
         sample = f"{whole:,} {kind} of {of}" if count == whole else first
         length = np.array([count])
         x, y_rows = (Ragged.trusted(np.ascontiguousarray(rows), length) for rows in (part[:-1], part[1:]))
-        outputs = list(map(piece, range(self.vocabulary_.size)))
+        outputs = ["<unk>", *map(piece, range(1, self.vocabulary_.size))]
         return NetworkData(self.model_, x, y_rows, list(map(piece, part[:-1].tolist())), outputs, sample)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:
