@@ -89,7 +89,7 @@ def network(cell, outputs, *, pooled):
     deep = [layers.Bidirectional(cell(128, return_sequences=True)) for _ in range(2)]
     return Sequential(
         [
-            layers.SpecAugment(features=6 * STACK, steps=7),
+            layers.SpecAugment(features=12 * STACK, steps=12 if pooled else 7),
             layers.GaussianNoise(0.2),
             deep[0],
             layers.Dropout(0.3),

@@ -241,6 +241,15 @@ def test_too_few_to_keep_some_back_and_none_asked_for(folder, capsys):
     assert json.loads(capsys.readouterr().out)["sequences"] == 20
 
 
+def test_a_single_label_is_told_and_learned(folder, capsys):
+    (folder / "d.csv").write_text("x,label\n" + "1,a\n2,a\n" * 6)
+    assert main(["train", "classify", "d.csv", *SMALL]) == 0
+    out, err = capsys.readouterr()
+    assert "All labels are a, so the model will say nothing else." in err and "nan" not in out
+    assert main(["predict", "model.elman", "d.csv", "-q"]) == 0
+    assert set(capsys.readouterr().out.splitlines()[1:]) == {f"{line},a" for line in range(2, 14)}
+
+
 def test_labels_that_only_look_like_numbers_in_one_file(folder, capsys):
     (folder / "d.csv").write_text("x,label\n" + "1,1\n9,2\n5,x\n" * 4)
     (folder / "e.csv").write_text("x,label\n1,1\n9,2\n")

@@ -62,19 +62,55 @@ def test_code_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
     exec(compile(code, "README.md", "exec"), {})
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if blocks(name, "python")])
+TUTORIALS = [name for name in PAGES if "/tutorials/" in name]
+
+
+def promises(name):
+    """Return each Python block of a page, whether its output is promised only about, and that output or ''."""
+    block = r"^```python\n(.*?)^```$(?:\n\n```text( about)?\n(.*?)^```$)?"
+    return re.findall(block, read(name), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if blocks(name, "python") and name not in TUTORIALS])
 def test_code_of_a_page_runs_and_prints_what_the_page_says(name, tmp_path, monkeypatch, capsys):
     """The blocks of a page follow each other, as a reader takes them; a text block is what the one before it prints."""
     if name == "docs/howto/tables.md":
         pytest.importorskip("pyarrow")
     monkeypatch.chdir(tmp_path)
     space = {"__name__": "page"}
-    for code, promised in re.findall(
-        r"^```python\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", read(name), re.MULTILINE | re.DOTALL
-    ):
+    for code, about, promised in promises(name):
         exec(compile(code, name, "exec"), space)
         printed = capsys.readouterr().out
         assert not promised or printed == promised
+        assert not about, "only tutorials promise about"
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_code_of_a_tutorial_prints_what_it_says(name, monkeypatch):
+    """Run as for its pictures. Where it says "text about", numbers need be much the same only: their last digits depend
+    on the instruction set.
+    """
+    pytest.importorskip("matplotlib.pyplot").switch_backend("agg")
+    pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    ran = importlib.import_module("run_page").run(name.removeprefix("docs/"))
+    for printed, (_, about, promised) in zip(ran.printed, promises(name), strict=True):
+        if about:
+            assert much_the_same(printed, promised), printed
+        else:
+            assert not promised or printed == promised
+    importlib.import_module("matplotlib.pyplot").close("all")
+
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def much_the_same(printed, promised):
+    """Tell whether two texts differ in their numbers only, and there by less than a third or by 0.03."""
+    if NUMBER.sub("", printed).split() != NUMBER.sub("", promised).split():
+        return False
+    pairs = zip(*([float(found) for found in NUMBER.findall(text)] for text in (printed, promised)), strict=True)
+    return all(abs(a - b) < max(0.03, b / 3) for a, b in pairs)
 
 
 @pytest.mark.parametrize("name", [name for name in (READMES[0], *PAGES) if "zh" not in name and blocks(name, "bash")])
@@ -142,6 +178,9 @@ FIGURES = [
 def test_a_figure_is_drawn(path, monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("agg")
+    if "run_page" in path.read_text(encoding="utf-8"):
+        pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(ROOT / "docs")
     monkeypatch.syspath_prepend(path.parent)
     runpy.run_path(str(path))
     (number,) = pyplot.get_fignums()

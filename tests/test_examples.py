@@ -295,3 +295,15 @@ def test_where_there_are_no_recordings_it_says_where_to_get_them(tmp_path, monke
         spoken.main(["digits"])
     with pytest.raises(SystemExit):
         spoken.main(["letters"])
+
+
+def test_digits_are_heard(data_file, capsys, monkeypatch):
+    """Fifteen of fifty recordings of each digit and speaker, half of the units."""
+    pytest.importorskip("scipy", reason="needs the extra [speech]")
+    monkeypatch.setenv("ELMAN_DATA", str(data_file("fsdd/fsdd_recordings.zip").parent.parent))
+    spoken = load("spoken_digits")
+    recordings = spoken.read()
+    assert len(recordings) == 3000 and max(map(len, recordings.values())) == 18262
+    some = {key: samples for key, samples in recordings.items() if key[2] < 15}
+    assert spoken.digits(some, hidden=50, epochs=12) > 0.95
+    assert "% of 300 recordings right" in capsys.readouterr().out

@@ -54,6 +54,12 @@ def test_the_picture_shows_both_curves_over_the_batches(tmp_path):
     assert all(has_color(image, color) for color in ("#0072B2", "#D55E00", "#8FB8D6"))
 
 
+def test_the_picture_is_returned_and_need_not_be_written(tmp_path):
+    figure = training_curve(history(), title="loss of a run")
+    assert figure.axes[0].get_ylabel() == "loss" and figure.get_suptitle() == "loss of a run"
+    assert not os.listdir(tmp_path)
+
+
 def test_the_picture_is_labelled_and_other_measures_have_their_panel(tmp_path):
     made = history(names=("loss", "val_loss", "accuracy", "val_accuracy", "val_perplexity"))
     training_curve(made, tmp_path / "curve.svg", title="sonnets.elman")

@@ -3,6 +3,6 @@
 import matplotlib.pyplot as plt
 from marked import model, x
 
-from elman import inspection
+from elman import Ragged, inspection
 
-plt.figure(FigureClass=lambda *_, **__: inspection.origins(model, x[3:23]).plot())
+plt.figure(FigureClass=lambda *_, **__: inspection.origins(model, Ragged.from_dense(x[3:23])).plot())

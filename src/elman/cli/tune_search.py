@@ -29,8 +29,8 @@ from elman.errors import DataError, Interrupted, UsageError, say
 from elman.readers.dataset import Purpose
 from elman.readers.words import some
 from elman.tasks import Corpus, LanguageModel
-from elman.tasks.estimator import auto_batch
-from elman.tasks.tuning import Found, Search, fingerprint, search_space
+from elman.tasks.search_space import left_open, search_space
+from elman.tasks.tuning import Found, Search, fingerprint
 
 __all__ = ["apps"]
 
@@ -86,12 +86,16 @@ def _command(purpose: Purpose) -> Any:
             fixed,
             space,
             str(storage),
-            first={"batch": auto_batch(len(rest))},
+            first=left_open(task(**fixed), rest.X),
             seed=arguments["random_state"] or 0,
             about={"data": fingerprint(read.X, read.y), "val_split": val_split, "seed": arguments["random_state"] or 0},
             verbose=0 if quiet else "auto",
         )
-        flags = [said.flags, f"--format {format}" if format else ""]
+        flags = [
+            said.flags,
+            f"--format {format}" if format else "",
+            _flags({"random_state": arguments["random_state"]}),
+        ]
         command = " ".join(filter(None, ["elman train", purpose, shlex.quote(data), *flags]))
         _run(search, (rest.X, rest.y), (back.X, back.y), command, trials, timeout, as_json=as_json, quiet=quiet)
 
@@ -126,7 +130,15 @@ def _text(
     _check(trials, arguments["val_split"])
     use_threads(threads)
     verbose = 0 if quiet else "auto"
-    corpus = Corpus.from_files(files, suffixes=suffix, column=column, encoding=encoding, errors=errors, verbose=verbose)
+    corpus = Corpus.from_files(
+        files,
+        suffixes=suffix,
+        column=column,
+        encoding=encoding,
+        errors=errors,
+        units=arguments["units"],
+        verbose=verbose,
+    )
     fixed = given_options(ctx, arguments, without={"random_state"})
     space = {name: held for name, held in search_space(LanguageModel).items() if name not in fixed}
     search = Search(
@@ -134,12 +146,13 @@ def _text(
         fixed,
         space,
         str(storage),
+        first=left_open(LanguageModel(**fixed), corpus),
         seed=arguments["random_state"] or 0,
         about={"data": fingerprint([corpus.ids], None), "seed": arguments["random_state"] or 0},
         verbose=verbose,
     )
     flags = [*map(shlex.quote, files), *([f"--column {shlex.quote(column)}"] if column else [])]
-    command = " ".join(["elman train text", *flags])
+    command = " ".join(filter(None, ["elman train text", *flags, _flags({"random_state": arguments["random_state"]})]))
     _run(search, corpus, None, command, trials, timeout, as_json=as_json, quiet=quiet)
 
 
@@ -189,7 +202,7 @@ def _run(
 
 
 def _line(found: Found) -> str:
-    result = {"complete": _figures(found), "pruned": "given up"}.get(found.state, found.state)
+    result = {"complete": _figures(found), "pruned": "given up"}.get(found.state, f"failed ({found.why})")
     cost = f"{some(found.epochs, 'epoch')}, {found.seconds:.1f} s"
     return f"trial {found.number}  {result}  {_flags(found.arguments)}  {cost}"
 
@@ -235,5 +248,7 @@ def _app(purpose: str, function: Any, options: list[Any]) -> typer.Typer:
     return app
 
 
-apps = {purpose: _app(purpose, _command(purpose), constructor_options(purpose)) for purpose in PURPOSES}
+apps: dict[str, typer.Typer] = {
+    purpose: _app(purpose, _command(purpose), constructor_options(purpose)) for purpose in PURPOSES
+}
 apps["text"] = _app("text", _text, options_of(LanguageModel, panel="Network and training", without={"verbose"}))

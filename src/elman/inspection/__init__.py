@@ -25,6 +25,7 @@ from elman.inspection.origins import Origins, origins
 from elman.inspection.report import Report, inspect
 from elman.inspection.sections import Section
 from elman.inspection.states import GatesAndStates, Saturation, Unit, gates_and_states, text_labels
+from elman.inspection.tagged import TaggedText, tagged_text
 from elman.inspection.terms import Contributions, contributions
 from elman.inspection.truncation import TruncationBias, truncation_bias
 
@@ -44,6 +45,7 @@ __all__ = [
     "Report",
     "Saturation",
     "Section",
+    "TaggedText",
     "TrainingCourse",
     "TruncationBias",
     "Unit",
@@ -56,6 +58,7 @@ __all__ = [
     "gradient_by_lag",
     "inspect",
     "origins",
+    "tagged_text",
     "text_labels",
     "training_course",
     "training_curve",

@@ -23,9 +23,10 @@ __all__ = ["training_curve", "training_figure"]
 # Blue and vermilion of Okabe & Ito (2008): told apart by every eye and in grey.
 _TRAINING, _VALIDATION, _BATCHES = "#0072B2", "#D55E00", "#8FB8D6"
 _N_BINS = 400  # batches are gathered into so many columns; a picture has no room for more
+_SETTING = "learning_rate"  # stands in a history, but is not measured
 _OF_STEPS = {
     "gradient_norm": "gradient norm",
-    "learning_rate": "learning rate",
+    _SETTING: "learning rate",
     "update_ratio": "update / weights",
 }
 
@@ -49,7 +50,7 @@ class _Run(NamedTuple):
         return float(self.epochs[0] - 1 if self.epochs.size else 0.0)
 
 
-def training_curve(history: History, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def training_curve(history: History, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
     """Draw how the loss fell, batch by batch and epoch by epoch.
 
     The losses of single batches lie as a band behind the curves of the epochs; every other measure that was taken, such
@@ -57,15 +58,19 @@ def training_curve(history: History, path: str | os.PathLike[str], *, title: str
 
     Args:
         history: what `fit` returned.
-        path: where to draw; its ending, .png, .svg or .pdf, says how.
+        path: a file to write; its ending, .png, .svg or .pdf, says how. None writes nothing.
         title: a line above the picture, in any script.
+
+    Returns:
+        The picture.
 
     Raises:
         UsageError: if matplotlib is missing, the ending is another one, or nothing was trained yet.
         SaveError: if the picture cannot be written.
     """
-    check_ending("training_curve", path)
-    training_figure(history, path, steps=False, title=title)
+    if path is not None:
+        check_ending("training_curve", path)
+    return training_figure(history, path, steps=False, title=title)
 
 
 def training_figure(
@@ -84,10 +89,10 @@ def training_figure(
         SaveError: if the picture cannot be written.
     """
     run = _collect(history)
-    if not run.batches.size and not run.columns:
+    if not run.batches.size and not run.columns.keys() - {_SETTING}:
         raise UsageError(say("training_curve", "the history is empty", cure="Train the model first: model.fit(x, y)"))
     extra = [name for name in _OF_STEPS if steps and len(run.steps["step"])]
-    panels = [name for name in _measures(run) if name not in extra]
+    panels = [name for name in _measures(run) if name not in (*extra, _SETTING)]
     ratios = [2.0] + [1.2] * (len(panels) + len(extra) - 1)
     n = len(ratios)
     figure, grid = canvas(

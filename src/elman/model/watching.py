@@ -87,13 +87,16 @@ class GradientWatch:
         self.sampling = Sampling(clock=clock)
         self.figures: dict[str, float] = {}
         self.lines: list[str] = []
+        self._known: dict[str, float] = {}
         self._model = model
         self._epoch: defaultdict[str, list[float]] = defaultdict(list)
         # Its own: what training draws is not touched.
         self._rng = np.random.default_rng(0)
         kinds = {name: found.layer.kind for name, found in recurrences(model.layers).items()}
         self._complaints = Complaints(kinds, clipped=model.clip is not None)
+        labels = model.loss is not None and model.loss.targets == "labels"
         self._causal = all(layer.causal for layer in model.layers) and own_steps(model.layers) is None
+        self._spread = not per_step and (labels or not self._causal)  # one loss that may look at all steps
 
     @functools.cached_property
     def _twin(self) -> Any:
@@ -119,16 +122,16 @@ class GradientWatch:
             return False
         with self.sampling.taking(), np.errstate(all="ignore"):
             sample = self._sample(batch, state)
-            self.figures |= figures_of(sample)
-            self.lines = lines_of(sample)
-            for name, value in figures_of(sample).items():
+            self.figures, self.lines = figures_of(sample), lines_of(sample)
+            self._known |= self.figures
+            for name, value in self.figures.items():
                 self._epoch[name].append(value)
             self._complaints.hear(sample)
         return True
 
     def epoch(self) -> dict[str, float]:
         """Give the figures of the epoch: medians over its samples, or the last ones known where it had none."""
-        return self.figures | {name: float(np.median(values)) for name, values in self._epoch.items()}
+        return self._known | {name: float(np.median(values)) for name, values in self._epoch.items()}
 
     def finish(self) -> None:
         """Say what there is to be said at the end of training."""
@@ -161,7 +164,8 @@ class GradientWatch:
             left = by_lag / np.where(by_lag[:, :1] > 0, by_lag[:, :1], np.nan)
             shares[name] = {lag: _median(left[:, lag]) for lag in lags if np.isfinite(left[:, lag]).any()}
             dead[name] = _dead_of_steps(layer.units, steps, way)
-        return Sample(norms, shares, dead)
+        steps_seen = float(_steps_of(windows.batch.x).lengths.max()) if self._spread else 1.0
+        return Sample(norms, shares, dead, steps_seen)
 
     def _windows(self, batch: Batch, state: State | None) -> _Windows | None:
         """Choose some sequences of a batch, and of each a window that ends with the loss that is looked at."""

@@ -94,5 +94,5 @@ def _tagged(path: str, lines: list[str], labelled: bool, needs_label: bool) -> D
             y.append(np.array(labels, str))
             ids.append(len(X))
             words, labels = [], []
-    y = y if needs_label else None
-    return Dataset(path, X, y, ids, "tag", "a word, a tab and its label in each line")
+    form = "a word, a tab and its label in each line"
+    return Dataset(path, X, y if needs_label else None, ids, "tag", form)

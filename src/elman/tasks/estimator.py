@@ -102,6 +102,7 @@ class SequenceEstimator(Task):
     loss: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]] = ()
     per_step: ClassVar[bool] = False
+    epochs_times_root: ClassVar[int] = 657  #: epochs · √sequences, where the user does not say how many
 
     # The constructor's arguments; each subclass has its own defaults.
     warm_start: bool
@@ -170,7 +171,7 @@ class SequenceEstimator(Task):
         if held_out is not None:
             validation = self._batches(checked, targets._replace(class_weights=None), held_out, params, shuffle=None)
         self._check_memory(model, checked, batches, params)
-        epochs = 1 if partial else params.epochs or _auto_epochs(len(train))
+        epochs = 1 if partial else params.epochs or self._auto_epochs(len(train))
         # A run that is to be gone on from by small steps has no end to slow down towards.
         total = epochs * len(batches)
         rate = params.lr if partial or total < 2 else OneCycle(params.lr, total_steps=total, pct_start=0.15)
@@ -246,6 +247,10 @@ class SequenceEstimator(Task):
             cure = "Raise val_split, or set early_stopping=False"
             raise DataError(say(where, wrong, got=f"val_split={params.val_split:g}", cure=cure))
         return np.setdiff1d(rows, held_out), held_out
+
+    def _auto_epochs(self, n_sequences: int) -> int:
+        """Fall with the root of the number of sequences, from 100 to 5."""
+        return min(max(round(self.epochs_times_root / math.sqrt(n_sequences)), 5), 100)
 
     def _batches(
         self,
@@ -470,8 +475,3 @@ def auto_batch(n_sequences: int) -> int:
         n_sequences: that are trained on.
     """
     return min(max(n_sequences // 10, 8), 32)
-
-
-def _auto_epochs(n_sequences: int) -> int:
-    """Fall with the root of the number of sequences: 40 for 270, 13 for 2,700, 6 for 12,500; 5 to 100."""
-    return min(max(round(657 / math.sqrt(n_sequences)), 5), 100)

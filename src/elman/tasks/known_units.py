@@ -39,7 +39,7 @@ def as_units(given: UnitsLike, *, where: str) -> Units | type[Any]:
         return given
     if isinstance(given, str) and given in UNITS:
         kind = UNITS[given]
-        return kind if kind.learned else kind()  # type: ignore[no-any-return]
+        return kind if kind.learned else kind()
     if isinstance(given, os.PathLike) or (
         isinstance(given, str) and (given.endswith(".json") or os.path.exists(given))
     ):

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from elman.tasks.base import Task
+from elman.tasks.estimator import auto_batch
 from elman.tasks.language_model import LanguageModel
 from elman.tasks.tagger import SequenceTagger
 
-__all__ = ["Range", "search_space"]
+__all__ = ["Range", "left_open", "search_space"]
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,15 @@ def search_space(kind: type[Task], *, numbers: bool = True) -> dict[str, Range]:
         ['batch', 'cell', 'dropout', 'hidden', 'layers', 'lr', 'noise', 'weight_decay']
     """
     if kind is LanguageModel:
-        known = LanguageModel().get_params()
-        space = {
+        return {
             "cell": Range(["lstm", "gru"]),
             "layers": Range(1, 3),
             "hidden": Range(64, 512, log=True),
-            "embedding": Range(32, 256, log=True),
             "dropout": Range(0.0, 0.6),
             "batch": Range(16, 128, log=True),
-            "lr": Range(3e-4, 1e-2, log=True),
+            "steps": Range(32, 160, log=True),
+            "lr": Range(5e-4, 2e-2, log=True),
         }
-        return {name: held for name, held in space.items() if name in known}
     wide = kind is SequenceTagger
     space = {
         "cell": Range(["gru", "lstm"]),
@@ -74,3 +73,16 @@ def search_space(kind: type[Task], *, numbers: bool = True) -> dict[str, Range]:
         "batch": Range(8, 64, log=True),
     }
     return space | ({"noise": Range(0.0, 0.8)} if numbers else {"embedding": Range(32, 200, log=True)})
+
+
+def left_open(task: Any, data: Any) -> dict[str, Any]:
+    """Give what arguments that are None stand for with this data, for the first trial.
+
+    Args:
+        task: an estimator or a language model, not fitted.
+        data: as many sequences as it will learn from, or the `Corpus`.
+    """
+    if isinstance(task, LanguageModel):
+        used = task._used(int(len(data.ids) * (1 - task.val_split)), data.vocabulary)[0]
+        return {name: value for name in search_space(LanguageModel) if (value := getattr(used, name)) is not None}
+    return {"batch": task.batch or auto_batch(len(data))}

@@ -88,8 +88,8 @@ class TextAnswers(Task):
         state = None
         for batch in batches:
             logits, state = self.model_.predict(batch.x.values[None], state=state, return_state=True, verbose=0)
-            target = np.asarray(batch.target)
-            found += (-log_softmax(logits[0])[np.arange(batch.x.n_steps), target]).tolist()
+            log_p = log_softmax(logits[0])
+            found += (-log_p[np.arange(len(log_p)), np.asarray(batch.target)]).tolist()
         return found
 
     def _one_stream(self, text: Texts | Corpus, where: str) -> tuple[Corpus, StreamBatches]:

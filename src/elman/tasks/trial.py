@@ -34,6 +34,7 @@ class Found:
         figures: such as accuracy, at its end.
         epochs: that it took.
         seconds: that it took.
+        why: it failed.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Found:
     figures: dict[str, float] = field(default_factory=dict)
     epochs: int = 0
     seconds: float = 0.0
+    why: str = ""
 
 
 def as_found(trial: Any) -> Found:
@@ -55,7 +57,7 @@ def as_found(trial: Any) -> Found:
     held = trial.user_attrs
     loss = trial.value if state == "complete" else None
     figures, epochs, seconds = held.get("figures", {}), held.get("epochs", 0), held.get("seconds", 0.0)
-    return Found(trial.number + 1, loss, state, dict(trial.params), figures, epochs, seconds)
+    return Found(trial.number + 1, loss, state, dict(trial.params), figures, epochs, seconds, held.get("why", ""))
 
 
 class Watcher(Callback):

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, DivergedError, Interrupted, ResourceError, UsageError, say
-from elman.tasks.base import Task
 from elman.tasks.search_space import Range, search_space
 from elman.tasks.trial import Found, Watcher, as_found, trial_progress
 from elman.training.progress import check_verbose
@@ -69,7 +68,7 @@ class Search:
         (['complete', 'complete'], ['lr'])
     """
 
-    kind: type[Task]
+    kind: Any
     fixed: dict[str, Any]
     space: dict[str, Range]
     journal: str
@@ -98,7 +97,7 @@ class Search:
         began = time.perf_counter()
         with self._open() as study:
             self._found = [as_found(trial) for trial in _finished(study)]
-            while self._counted(study) < trials:
+            while len(_finished(study)) < trials:
                 if timeout is not None and time.perf_counter() - began >= timeout:
                     return
                 found = self._trial(study, data, judged)
@@ -118,10 +117,6 @@ class Search:
         """
         done = [found for found in self._found if found.loss is not None]
         return sorted(done, key=lambda found: found.loss or 0.0)[:count]
-
-    def _counted(self, study: Any) -> int:
-        """Count those that came to an end, even a bad one; what was interrupted comes again."""
-        return len(_finished(study))
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Any]:
@@ -177,7 +172,7 @@ class Search:
         trial = study.ask()
         arguments = {name: held.suggest(trial, name) for name, held in self.space.items()}
         name = f"trial {trial.number + 1}"
-        task: Any = self.kind(
+        task = self.kind(
             **self.fixed, **arguments, random_state=self.seed, verbose=trial_progress(name) if self.verbose else 0
         )
         watcher = Watcher(optuna, task, trial, judged)

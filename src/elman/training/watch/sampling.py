@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 __all__ = ["SHARE", "Sampling"]
 
-#: Of the time of training, at most so much goes into samples.
-SHARE = 0.1
+#: Of the time of training, at most so much goes into samples. Asking after every step whether one is due, and caches
+#: that hold a sample's arrays after it, come on top: a tenth is what all of it may take.
+SHARE = 0.07
 
 # What a sample is taken to cost: the dearest so far, of which a part is forgotten with every sample.
 _REMEMBERED = 0.8

@@ -48,11 +48,14 @@ class Sample(NamedTuple):
         shares: recurrence -> lag -> the gradient of the state so many steps back, as a share of that at lag 0; a median
             over some losses E_t.
         dead: layer -> its dead units.
+        uneven: how many times as much as the step at lag 0 another step may have of the loss itself: as many as there
+            are steps where one loss looks at all of them, as through pooling.
     """
 
     norms: dict[str, float]
     shares: dict[str, dict[int, float]]
     dead: dict[str, Dead]
+    uneven: float = 1.0
 
 
 def figures_of(sample: Sample) -> dict[str, float]:
@@ -174,7 +177,7 @@ def _troubles(sample: Sample) -> list[tuple[str, str]]:
     found = [
         ("explode", name)
         for name, shares in sample.shares.items()
-        if any(share >= GROWN * (lag + 1) for lag, share in shares.items())
+        if any(share >= GROWN * (lag + 1) * sample.uneven for lag, share in shares.items())
     ]
     reach: dict[str, Any] = {name: shares.get(_REACH) for name, shares in sample.shares.items()}
     # Memory needs one layer that has it: the others may be short of it.

@@ -1,0 +1,5 @@
+"""What is left between predicted and true pulse."""
+
+from run_page import show
+
+show("tutorials/regress.md", "residuals")
