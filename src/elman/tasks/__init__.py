@@ -8,8 +8,10 @@ Example:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model.save(f"{folder}/model.elman")
     ...     again = load(f"{folder}/model.elman")
-    >>> again
-    LanguageModel(layers=1, hidden=8, batch=4, steps=20, epochs=1)
+    >>> again.hidden, "".join(again.sample(8, prime="what is p", greedy=True)) == "".join(
+    ...     model.sample(8, prime="what is p", greedy=True)
+    ... )
+    (8, True)
 """
 
 from elman.tasks.addition import BinaryAdder
