@@ -96,7 +96,7 @@ def contribution_map(found: Contributions, names: list[str], path: Path, *, titl
         axes.set_ylabel("loss at step t")
         half = found.half(name)
         axes.set_title(f"{name}: half of it from {half} step{'s' * (half > 1)}", fontsize=10, loc="left")
-        figure.colorbar(image, ax=axes, label="norm of the term")
+    figure.colorbar(image, ax=list(grid[:, 0]), label="norm of the term, relative to the greatest")
     grid[-1, 0].set_xlabel("steps back k")
     return finish(figure, path, title)
 

@@ -32,7 +32,7 @@ Draw = Callable[..., "Figure"]
 _STEPS, _WEIGHTS = 12_288, 230_000
 _LEAST, _MOST = 8, 64
 _LAGS = 512
-_ANSWERS, _WINDOW = 8, 100
+_ANSWERS, _WINDOW = 6, 100
 
 
 class Finding(Protocol):
