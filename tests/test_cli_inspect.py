@@ -33,6 +33,12 @@ def classifier(tmp_path_factory):
     return path, x, y
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave the pictures out of pages, where they are most of the time and not what is tested."""
+    monkeypatch.setattr("elman.inspection.page._picture", lambda section, name: "<figure></figure>")
+
+
 def test_a_page_numbers_and_pictures_are_written(writer, tmp_path, capsys):
     text = tmp_path / "some.txt"
     text.write_text(TEXT)
@@ -47,13 +53,13 @@ def test_a_page_numbers_and_pictures_are_written(writer, tmp_path, capsys):
     assert {file.name for file in pictures.iterdir()} >= {"gradient_by_lag.png", "training.png"}
 
 
-def test_the_page_lies_beside_the_model(writer, tmp_path, capsys):
+def test_the_page_lies_beside_the_model(writer, tmp_path, capsys, no_pictures):
     assert main(["inspect", str(writer), "--text", "to be or not", "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert writer.with_suffix(".html").exists() and err == "" and out.count("\n") == len(SECTIONS)
 
 
-def test_files_like_those_of_the_training_are_read(classifier, tmp_path, capsys):
+def test_files_like_those_of_the_training_are_read(classifier, tmp_path, capsys, no_pictures):
     model, x, y = classifier
     page = ["-o", str(tmp_path / "r.html")]
     np.savez(tmp_path / "a.npz", x=x, y=y, lengths=np.r_[4, np.full(len(x) - 1, 9)])
@@ -71,7 +77,7 @@ def test_files_like_those_of_the_training_are_read(classifier, tmp_path, capsys)
     assert "Gates and states: " in capsys.readouterr().out
 
 
-def test_a_bare_model_takes_arrays(tmp_path, capsys):
+def test_a_bare_model_takes_arrays(tmp_path, capsys, no_pictures):
     model = Sequential([layers.GRU(3, return_sequences=True), layers.Dense(1)])
     model.compile("sgd", "mse")
     model.build(2, rng=0)

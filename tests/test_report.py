@@ -306,6 +306,16 @@ def test_pages_hold_the_best_of_many_units(monkeypatch, writer):
     assert data["first"]["unit"] in data["parts"][data["first"]["part"]]["units"]
 
 
+def test_pictures_of_wide_layers_are_not_heavy():
+    pytest.importorskip("matplotlib")
+    from elman.inspection.plots import as_svg
+
+    model = Sequential([layers.LSTM(600, return_sequences=True)])
+    model.build(2, rng=0)
+    states = inspection.gates_and_states(model, np.random.default_rng(0).standard_normal((1, 60, 2)))
+    assert len(as_svg(states.plot, name="states")) < 700_000  # two of them, and the rest, make less than 3 MB
+
+
 def test_every_picture_can_be_a_file(writer, tmp_path):
     pytest.importorskip("matplotlib")
     report = elman.inspect(writer, steps=60, verbose=0)

@@ -8,8 +8,8 @@ import elman
 
 topics = pydoc_data.topics.topics
 text = "\n".join(topics[name] for name in sorted(topics))
-model = elman.LanguageModel(layers=1, hidden=40, batch=16, lr=5e-3, epochs=3, random_state=0, verbose=0).fit(
-    text[:40_000]
+model = elman.LanguageModel(layers=1, hidden=40, batch=16, lr=5e-3, epochs=2, random_state=0, verbose=0).fit(
+    text[:30_000]
 )
 report = elman.inspect(model, text[50_000:50_400], verbose=0)
 plt.figure(FigureClass=lambda *_, **__: report["states"].plot())

@@ -32,6 +32,9 @@ def inspect(
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers as JSON, too.")] = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Write every picture as a PNG, too.")] = None,
     steps: Annotated[int, typer.Option(help="About so many steps of the data are looked at.")] = 4000,
+    needs: Annotated[
+        int | None, typer.Option(help="Lags that the task needs; a gradient gone before is vanishing; default: 32.")
+    ] = None,
     id: Id = None,
     time: Time = None,
     label: Label = None,
@@ -45,8 +48,8 @@ def inspect(
 ) -> None:
     """See through a model: write a report on its memory, its gradients, its gates and its answers.
 
-    The report is one page that needs no network. It says how far gradients reach, what each step contributes, what
-    gates and units do, where answers came from, and how the training went: a sentence, a picture and numbers for each.
+    It is one page that needs no network: how far gradients reach, what each step contributes, what gates and
+    units do, where answers came from, how the training went; each with a sentence, pictures and numbers.
     """
     from elman import inspection, tasks
 
@@ -67,7 +70,8 @@ def inspect(
     said = Columns(id, time, label, tuple(features) if features else None)
     options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors, "quiet": quiet}
     x, y = _read(loaded, model, data, text, said, **options)
-    report = inspection.inspect(loaded, x, y, steps=steps, name=model.stem, verbose=0 if quiet else "auto")
+    asked = {"steps": steps} if needs is None else {"steps": steps, "needs": needs}
+    report = inspection.inspect(loaded, x, y, name=model.stem, verbose=0 if quiet else "auto", **asked)
     report.save(page)
     if json is not None:
         report.save(json)

@@ -14,6 +14,7 @@ from elman.inspection import pictures
 from elman.inspection.opened import Opened, Places, open_model
 from elman.inspection.plain import plain
 from elman.model.data import DataOptions
+from elman.training import progress
 from elman.training.checks import check_count
 from elman.training.watch import forward_steps, lag_norms, lag_zero, way_back
 from elman.training.watch.by_lag import GROWN
@@ -60,11 +61,15 @@ class LagCurve:
             q: in [0, 1]; 0.5 is the median.
             part: "state", "h" or "c".
         """
-        shares = self.shares(part)
-        out = np.full(shares.shape[1], np.nan)
-        seen = np.isfinite(shares).any(axis=0)
-        if seen.any():
-            out[seen] = np.nanquantile(shares[:, seen], q, axis=0)
+        # np.nanquantile goes column by column; sorted, with what is missing last, all are found at once.
+        shares = np.sort(self.shares(part), axis=0)
+        seen = np.isfinite(shares).sum(axis=0)
+        place = q * (np.maximum(seen, 1) - 1)
+        low = np.floor(place).astype(int)
+        high = np.minimum(low + 1, np.maximum(seen, 1) - 1)
+        column = np.arange(shares.shape[1])
+        a, b = shares[low, column], shares[high, column]
+        out: Array = a + (place - low) * (b - a)
         return out
 
     def horizon(self, part: str = "state") -> int | None:
@@ -183,6 +188,7 @@ def gradient_by_lag(
     lags: int = 512,
     positions: int = 64,
     needs: int = NEEDS,
+    verbose: progress.Verbose = "auto",
     **options: Unpack[DataOptions],
 ) -> GradientByLag:
     """Measure how strongly the loss of a step depends on the state of the model so many steps before.
@@ -200,6 +206,7 @@ def gradient_by_lag(
         lags: the longest lag.
         positions: at most so many steps t.
         needs: lags that the task needs: a gradient that is gone before is called vanishing.
+        verbose: 0 silent; else what takes long shows how far it is.
         options: sample_weight, lengths and pad_value, as in `fit`.
 
     Returns:
@@ -224,7 +231,7 @@ def gradient_by_lag(
     """
     for name, value in (("lags", lags), ("positions", positions), ("needs", needs)):
         check_count(name, value)
-    opened = open_model(model, x, y, "gradient_by_lag", **options)
+    opened = open_model(model, x, y, "gradient_by_lag", verbose=verbose, **options)
     return lags_of(opened, lags=lags, positions=positions, needs=needs)
 
 

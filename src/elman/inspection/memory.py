@@ -260,5 +260,5 @@ class _Learner:
     def curve(self, name: str, lag: int) -> LagCurve:
         """Give the gradient by lag on fresh sequences."""
         x, y, how = self.task.draw(_LOOKED, lag, self.tests)
-        (curve,) = gradient_by_lag(self.model, x, y, lags=lag, positions=_LOOKED, **how).curves.values()
+        (curve,) = gradient_by_lag(self.model, x, y, lags=lag, positions=_LOOKED, verbose=0, **how).curves.values()
         return LagCurve(name, curve.norms)

@@ -16,6 +16,7 @@ from elman.model.double import doubled, twins, widened
 from elman.ops.losses import Loss
 from elman.ragged import Ragged
 from elman.tasks import Task
+from elman.training import progress
 from elman.training.batches import Batch
 from elman.training.loop import State
 from elman.training.watch import Heard, Recurrence, listen, recurrences
@@ -105,9 +106,15 @@ class Opened:
         per_step: whether there is a loss for every step.
         causal: whether step t depends on steps up to t only, so that windows may begin anywhere.
         found: the recurrences by name.
+        where: who asks, for progress.
+        verbose: 0 silent; else passes that take long show how far they are.
     """
 
-    def __init__(self, model: Any, x: Any, y: Any, where: str, options: DataOptions) -> None:
+    def __init__(
+        self, model: Any, x: Any, y: Any, where: str, options: DataOptions, *, verbose: progress.Verbose = 0
+    ) -> None:
+        progress.check_verbose(verbose, where)
+        self.where, self.verbose = where, verbose
         model = unwrapped(model, where)
         if model.loss is None:
             cure = "Call model.compile(optimizer, loss): gradients are those of a loss"
@@ -202,7 +209,8 @@ class Opened:
             state = self.state_at(places.sequence, starts)
         sizes = np.maximum(stops - starts, 1)
         at_once = max(1, _STEPS_AT_ONCE // int(sizes.max()))
-        for first in range(0, len(starts), at_once):
+        firsts = range(0, len(starts), at_once)
+        for first in progress.watch(firsts, total=len(firsts), what=self.where, verbose=self.verbose):
             part = slice(first, first + at_once)
             sequence, at = places.sequence[part], (places.step - starts)[part]
             batch = self._batch(sequence, starts[part], stops[part], at)
@@ -247,7 +255,9 @@ class Opened:
         return tuple(tuple(parts) for parts in out)
 
 
-def open_model(model: Any, x: Any, y: Any, where: str, **options: Unpack[DataOptions]) -> Opened:
+def open_model(
+    model: Any, x: Any, y: Any, where: str, *, verbose: progress.Verbose = 0, **options: Unpack[DataOptions]
+) -> Opened:
     """Copy a model in double precision and check the data it is to be looked at with.
 
     Args:
@@ -255,6 +265,7 @@ def open_model(model: Any, x: Any, y: Any, where: str, **options: Unpack[DataOpt
         x: sequences.
         y: targets.
         where: who asks, for messages.
+        verbose: 0 silent; else what takes long shows how far it is.
         options: sample_weight, class_weight, lengths and pad_value, as in `fit`.
 
     Raises:
@@ -262,7 +273,7 @@ def open_model(model: Any, x: Any, y: Any, where: str, **options: Unpack[DataOpt
         NotFittedError: if it has no weights.
         DataError: if the data does not fit.
     """
-    return Opened(model, x, y, where, options)
+    return Opened(model, x, y, where, options, verbose=verbose)
 
 
 class Looked(NamedTuple):

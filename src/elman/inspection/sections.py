@@ -96,7 +96,7 @@ class Section:
 
 def _gradient(subject: Subject, *, needs: int) -> dict[str, Any]:
     lags, positions = _effort(subject)
-    found = gradient_by_lag(subject.model, subject.x, subject.y, lags=lags, positions=positions, needs=needs)
+    found = gradient_by_lag(subject.model, subject.x, subject.y, lags=lags, positions=positions, needs=needs, verbose=0)
     measured = max(curve.lags for curve in found.curves.values())
     return {
         "finding": found,
@@ -109,7 +109,7 @@ def _terms(subject: Subject) -> dict[str, Any]:
     if (absent := _looks_both_ways(subject)) is not None:
         return absent
     lags, positions = _effort(subject, lags=256)
-    found = contributions(subject.model, subject.x, subject.y, positions=min(positions, 32), lags=lags)
+    found = contributions(subject.model, subject.x, subject.y, positions=min(positions, 32), lags=lags, verbose=0)
     return {
         "finding": found,
         "sample": f"{_counted(found.places.step, 'position')} t among the first {lags + 1} steps; terms and gradient "
@@ -122,7 +122,7 @@ def _truncation(subject: Subject) -> dict[str, Any]:
     if (absent := _looks_both_ways(subject)) is not None:
         return absent
     lags, positions = _effort(subject, lags=256)
-    found = truncation_bias(subject.model, subject.x, subject.y, steps=lags, positions=min(positions, 16))
+    found = truncation_bias(subject.model, subject.x, subject.y, steps=lags, positions=min(positions, 16), verbose=0)
     sample = f"{_counted(found.places.step, 'position')} t, {found.steps[0]} to {found.steps[-1]} steps back"
     return {"finding": found, "sample": sample, "pictures": {"truncation_bias": found.plot}}
 

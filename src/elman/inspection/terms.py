@@ -16,6 +16,7 @@ from elman.inspection.plain import plain
 from elman.layers import Recurrent, check_carry
 from elman.model.data import DataOptions
 from elman.ops.reference import previous
+from elman.training import progress
 from elman.training.checks import check_count
 from elman.training.watch import Heard, forward_steps, way_back
 
@@ -134,6 +135,7 @@ def contributions(
     positions: int = 32,
     lags: int = 256,
     at: int | None = None,
+    verbose: progress.Verbose = "auto",
     **options: Unpack[DataOptions],
 ) -> Contributions:
     """Take the gradient of the weights apart into what every earlier step adds to it.
@@ -149,6 +151,7 @@ def contributions(
         positions: at most so many steps t, spread evenly over the first `lags` + 1 steps of all sequences.
         lags: how far into a sequence a step t may be; the heat map is that wide.
         at: one step t of the first sequence, in the place of these.
+        verbose: 0 silent; else what takes long shows how far it is.
         options: sample_weight, lengths and pad_value, as in `fit`.
 
     Raises:
@@ -171,7 +174,7 @@ def contributions(
     """
     for name, value in (("positions", positions), ("lags", lags)):
         check_count(name, value)
-    opened = open_model(model, x, y, "contributions", **options)
+    opened = open_model(model, x, y, "contributions", verbose=verbose, **options)
     check_causal(opened, "contributions")
     if at is None:
         places = opened.places(positions, lags=1, latest=lags)

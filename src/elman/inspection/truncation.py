@@ -16,6 +16,7 @@ from elman.inspection.plain import plain
 from elman.inspection.terms import check_causal
 from elman.model.data import DataOptions
 from elman.ragged import Ragged
+from elman.training import progress
 from elman.training.batches import Batch
 from elman.training.checks import check_count
 from elman.training.loop import State
@@ -99,7 +100,14 @@ class TruncationBias:
 
 
 def truncation_bias(
-    model: Any, x: Any, y: Any, *, steps: int = 256, positions: int = 32, **options: Unpack[DataOptions]
+    model: Any,
+    x: Any,
+    y: Any,
+    *,
+    steps: int = 256,
+    positions: int = 32,
+    verbose: progress.Verbose = "auto",
+    **options: Unpack[DataOptions],
 ) -> TruncationBias:
     """Compare gradients that look k steps back with the exact gradient, for k = 1, 2, 4 and so on.
 
@@ -113,6 +121,7 @@ def truncation_bias(
         y: targets.
         steps: the greatest k.
         positions: at most so many steps t.
+        verbose: 0 silent; else what takes long shows how far it is.
         options: sample_weight, lengths and pad_value, as in `fit`.
 
     Raises:
@@ -135,7 +144,7 @@ def truncation_bias(
     """
     for name, value in (("steps", steps), ("positions", positions)):
         check_count(name, value)
-    opened = open_model(model, x, y, "truncation_bias", **options)
+    opened = open_model(model, x, y, "truncation_bias", verbose=verbose, **options)
     check_causal(opened, "truncation_bias")
     longest = int(opened.x.lengths.max())
     places = opened.places(positions, lags=min(steps, longest - 1))

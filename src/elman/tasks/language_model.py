@@ -304,7 +304,7 @@ class LanguageModel(TextAnswers):
         sample = f"{whole:,} {kind} of {of}" if count == whole else first
         length = np.array([count])
         x, y_rows = (Ragged.trusted(np.ascontiguousarray(rows), length) for rows in (part[:-1], part[1:]))
-        outputs = list(map(piece, range(self.vocabulary_.size)))
+        outputs = ["<unk>", *map(piece, range(1, self.vocabulary_.size))]
         return NetworkData(self.model_, x, y_rows, list(map(piece, part[:-1].tolist())), outputs, sample)
 
     def _new_model(self, vocabulary: dict[str, Any] | None) -> Sequential:

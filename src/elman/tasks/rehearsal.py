@@ -107,9 +107,10 @@ def rehearse(task: Task, X: Any, y: Any = None) -> Rehearsal:
 
     Example:
         >>> from elman.tasks import LanguageModel
-        >>> rehearsal = rehearse(LanguageModel(layers=1, hidden=8, epochs=3), "all the world's a stage " * 100)
-        >>> rehearsal.epochs, rehearsal.parameters, rehearsal.seconds > 0
-        (3, 3358, True)
+        >>> model = LanguageModel(layers=1, hidden=8, embedding=4, batch=4, steps=20, epochs=3)
+        >>> rehearsal = rehearse(model, "all the world's a stage " * 100)
+        >>> rehearsal.epochs, rehearsal.batches, rehearsal.seconds > 0
+        (3, 27, True)
     """
     trial: Any = type(task)(**task.get_params() | {"verbose": 0})
     clock = _Clock()

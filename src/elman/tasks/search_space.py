@@ -49,6 +49,7 @@ def search_space(kind: type[Task], *, numbers: bool = True) -> dict[str, Range]:
         numbers: whether its sequences are numbers, which noise is for; embeddings are for the others.
 
     Example:
+        >>> from elman.tasks import SequenceRegressor
         >>> sorted(search_space(SequenceRegressor))
         ['batch', 'cell', 'dropout', 'hidden', 'layers', 'lr', 'noise', 'weight_decay']
     """
