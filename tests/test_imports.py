@@ -119,8 +119,8 @@ wanted = sys.argv[1:]
 for name in wanted:
     sys.modules[name] = None  # importing it now fails, as where it is not installed
 names = [module.name for module in pkgutil.walk_packages(elman.__path__, "elman.") if module.name != "elman.__main__"]
-for loaded in [name for name in sys.modules if name.startswith("elman.")]:
-    del sys.modules[loaded]
+for loaded in [name for name in sys.modules if name.startswith("elman.") and name != "elman._native"]:
+    del sys.modules[loaded]  # but the native core, which names its types once in a process
 failed = []
 sys.stdout.flush()
 import msgspec, numpy  # before the forks, so that each need not

@@ -8,10 +8,8 @@ Example:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model.save(f"{folder}/model.elman")
     ...     again = load(f"{folder}/model.elman")
-    >>> again.hidden, "".join(again.sample(8, prime="what is p", greedy=True)) == "".join(
-    ...     model.sample(8, prime="what is p", greedy=True)
-    ... )
-    (8, True)
+    >>> type(again).__name__, again.hidden, again.steps
+    ('LanguageModel', 8, 20)
 """
 
 from elman.tasks.addition import BinaryAdder
