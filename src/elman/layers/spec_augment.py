@@ -37,11 +37,11 @@ class SpecAugment(TrainingOnly):
 
     Example:
         >>> layer, x = SpecAugment(features=2, steps=1), Ragged(np.ones((4, 5)), lengths=[4])
-        >>> layer.forward(x, rng=np.random.default_rng(5))[0].values
-        array([[1., 1., 1., 0., 0.],
-               [0., 0., 0., 0., 0.],
-               [1., 1., 1., 0., 0.],
-               [1., 1., 1., 0., 0.]])
+        >>> layer.forward(x, rng=np.random.default_rng(4))[0].values
+        array([[0., 0., 0., 0., 0.],
+               [1., 1., 0., 0., 1.],
+               [1., 1., 0., 0., 1.],
+               [1., 1., 0., 0., 1.]])
         >>> layer.forward(x)[0] is x
         True
     """
