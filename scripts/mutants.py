@@ -209,7 +209,7 @@ TRAINING = (
     Mutant(
         "draw the same coins for the steps of every segment",
         "Python",
-        (Patch(NOISE, "self._start = start", "self._start = 0"),),
+        (Patch(NOISE, "self.start = start", "self.start = 0"),),
     ),
     Mutant(
         "judge the steps before a window, too",
