@@ -316,6 +316,11 @@ def test_what_cannot_be_used(words, code, message, folder, models, capsys):
     assert sorted(os.listdir()) == before
 
 
+def test_a_regressor_has_no_weights_of_classes(folder, capsys):
+    assert main(["train", "regress", "long.csv", "--class-weight", "balanced"]) == 2
+    assert "No such option: --class-weight" in capsys.readouterr().err
+
+
 def test_an_interrupted_training_keeps_its_work(folder):
     write("long.csv")
     words = [sys.executable, "-m", "elman", "train", "classify", "long.csv", "--epochs", "100000", "--hidden", "8"]

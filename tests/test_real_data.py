@@ -10,7 +10,9 @@ import elman
 def test_a_small_model_learns_shakespeare(data_file, tmp_path):
     """Two epochs over a fifth of the text: 2.01 to 2.03 nats per character (three seeds)."""
     text = data_file("tinyshakespeare/input.txt").read_text(encoding="utf-8")[:220_000]
-    model = elman.LanguageModel(cell="gru", layers=1, hidden=64, batch=20, steps=50, epochs=2, random_state=0, verbose=0)
+    model = elman.LanguageModel(
+        cell="gru", layers=1, hidden=64, batch=20, steps=50, epochs=2, random_state=0, verbose=0
+    )
     model.fit(text)
     figures = model.score(text[-22_000:])
     assert abs(figures["nats_per_char"] - model.history_.history["val_loss"][-1]) < 0.01

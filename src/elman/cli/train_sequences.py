@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,9 +48,15 @@ Test = Annotated[str | None, typer.Option(help="Another file of the same kind, o
 ValSplit = Annotated[
     float, typer.Option(help="The share that is kept back to judge the model by, if there is no --test; 0 learns all.")
 ]
-ClassWeight = Annotated[
-    str | None, typer.Option(help='"balanced" counts rare classes as much as frequent ones.', show_default=False)
-]
+# What only those with classes take.
+_CLASS_WEIGHT = inspect.Parameter(
+    "class_weight",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        str | None, typer.Option(help='"balanced" counts rare classes as much as frequent ones.', show_default=False)
+    ],
+)
 
 
 class _Note(Callback):
@@ -73,7 +80,6 @@ def _command(purpose: Purpose) -> Any:
         output: Output = Path("model.elman"),
         test: Test = None,
         val_split: ValSplit = 0.1,
-        class_weight: ClassWeight = None,
         id: Id = None,
         time: Time = None,
         label: Label = None,
@@ -110,8 +116,6 @@ def _command(purpose: Purpose) -> Any:
                 talk(f"Too few sequences to keep some back: {len(read)}. All are learned, none judges the model.")
             elif judged is not None and not quiet:
                 talk(f"{len(judged):,} of {len(read) + len(judged):,} sequences are kept back to judge the model by.")
-        if purpose != "regress":
-            arguments["class_weight"] = class_weight
         if val_split:
             arguments["val_split"] = val_split
         model = PURPOSES[purpose](**arguments, verbose=0 if quiet else "auto")
@@ -179,7 +183,8 @@ def constructor_options(purpose: Purpose) -> list[Any]:
 
 def _app(purpose: Purpose) -> typer.Typer:
     app = typer.Typer(add_completion=False)
-    app.command(purpose)(guarded(with_options(_command(purpose), constructor_options(purpose))))
+    options = [*([] if purpose == "regress" else [_CLASS_WEIGHT]), *constructor_options(purpose)]
+    app.command(purpose)(guarded(with_options(_command(purpose), options)))
     return app
 
 
