@@ -27,9 +27,9 @@ __all__ = ["SECTIONS", "Finding", "Section", "look"]
 
 Draw = Callable[..., "Figure"]
 
-# Steps that are gone through with the gradient, where the recurrences have as many weights as a 2 x 128 LSTM: 24
-# windows of 512 steps then take a second on two cores. Larger networks get fewer.
-_STEPS, _WEIGHTS = 12_288, 230_000
+# Steps that are gone through with the gradient, where the recurrences have as many weights as a 2 x 128 LSTM: 12
+# windows of 512 steps then take half a second on two cores. Larger networks get fewer.
+_STEPS, _WEIGHTS = 6_144, 230_000
 _LEAST, _MOST = 8, 64
 _LAGS = 512
 _ANSWERS, _WINDOW = 6, 100
