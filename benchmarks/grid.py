@@ -97,8 +97,9 @@ def cost(cell: str, point: Point, what: str, dtype: str = "float32") -> Cost:
     if what == "forward+backward":
         flops += 2.0 * rows * n * (inputs + 2 * hidden)
         kept = n * rows + (n * hidden if GATES[cell] == 4 else 0)
-        # The tape is written and read, and so is da; dy, y and x are read; R again; dW, dR and db are written.
-        numbers += 2 * kept + 2 * n * rows + n * (2 * hidden + inputs) + held + rows * (inputs + hidden + 1)
+        # The tape is written and read; dy, y and x are read; R again; dW, dR and db are written. da need never leave a
+        # cache: the gradients of the weights can be taken a few steps at a time.
+        numbers += 2 * kept + n * (2 * hidden + inputs) + held + rows * (inputs + hidden + 1)
         again *= 2
     size = directions * np.dtype(dtype).itemsize
     return Cost(directions * flops, float(size * numbers), float(size * again), float(size * held))

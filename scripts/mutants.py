@@ -55,6 +55,7 @@ NATIVE_OPTIONS = (
     "lose what zoneout hands to the old cell state",
     "drop the mean from layer norm's gradient",
     "leave every other row out of a weight gradient in bfloat16",
+    "begin the way back anew in every block of steps",
 )
 
 REFERENCE, BASE, LSTM, GRU = "ops/reference.py", "cells/base.py", "cells/lstm.py", "cells/gru.py"

@@ -28,6 +28,8 @@ ISAS = ("avx512", "avx2", "baseline")
 FORCED = bool(os.environ.get("ELMAN_ISA"))
 #: Seven are more than most batches here have sequences, so that threads share the units of all.
 THREADS = (1, 3, 7)
+#: Threads, and how many rows the way back then takes at once; as many as fit otherwise.
+BLOCKS, ALL_ROWS = ((3, 1), (7, 37)), 1 << 40
 # Sizes past the kernels' own blocks (128 of k, 128 rows of a weight gradient, 64 columns, 96 rows of input product).
 SHAPES_HERE = {**SHAPES, "blocks": Shape((9, 0, 30) * 5, 200, 150, "every blocked loop runs more than once")}
 # Rounding, relative to the norm: sums of some thousand products. float32 errors grow through up to 60 steps.
@@ -40,6 +42,7 @@ def every_size_on_all_threads() -> Iterator[None]:
     native.set_small_work(0.0)
     yield
     native.set_small_work(1e6)
+    native.set_most_block_rows(ALL_ROWS)
     native.set_threads(before)
 
 
@@ -105,7 +108,8 @@ def test_recurrence(variant: str, shape: str, dtype: str) -> None:
 def check_parity(problem: Problem, x, *, given: bool, threads: tuple[int, ...] = THREADS) -> None:
     """Compare with the reference, and every number of threads with one thread."""
     expected = run(reference, problem, x, given=given)
-    results = []
+    results, sums = [], [f"d_{name}" for name in problem.weights]
+    native.set_most_block_rows(ALL_ROWS)
     for n_threads in threads:
         native.set_threads(n_threads)
         results.append(run(recurrence, problem, x, given=given))
@@ -116,6 +120,13 @@ def check_parity(problem: Problem, x, *, given: bool, threads: tuple[int, ...] =
         assert_close(results[0][name], value, name, slack)
         for other in results[1:]:  # weight gradients too
             np.testing.assert_array_equal(other[name], results[0][name], err_msg=name)
+    for n_threads, rows in BLOCKS:  # only sums over the steps of several blocks are rounded otherwise
+        native.set_threads(n_threads)
+        native.set_most_block_rows(rows)
+        for name, value in run(recurrence, problem, x, given=given).items():
+            assert_close(value, expected[name], name, slack)
+            if name not in sums:
+                np.testing.assert_array_equal(value, results[0][name], err_msg=name)
 
 
 # Noise is the driver's work, so each kind goes each way; all of it at once through every cell.

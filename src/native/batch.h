@@ -46,32 +46,51 @@ class RankedBatch {
     Batch batch_{};
 };
 
-// Token ids of a batch grouped by value (views.h, Groups); rows are the tape's.
+// The last steps before `end` that have so many rows; all of them where there are fewer.
+inline Steps block_before(const Batch& batch, long end, long rows) {
+    long first = end;
+    while (first > 0 && batch.first_row[end] - batch.first_row[first] < rows) --first;
+    return {first, end};
+}
+
+// Token ids of a block of steps grouped by value (views.h, Groups).
 class GroupedIds {
   public:
-    Groups of(const Batch& batch, const int64_t* ids, long vocabulary) {
-        place_.assign(static_cast<size_t>(vocabulary) + 1, 0);
-        for (long n = 0; n < batch.rows; ++n) ++place_[static_cast<size_t>(ids[n]) + 1];
+    // Takes time for the rows, not for the vocabulary: a block may hold few of many words.
+    Groups of(const Batch& batch, Steps block, const int64_t* ids, long vocabulary) {
+        if (static_cast<long>(place_.size()) < vocabulary) place_.assign(static_cast<size_t>(vocabulary), 0);
+        const long rows = batch.first_row[block.end] - batch.first_row[block.first];
         id_.clear();
         first_.clear();
-        for (long v = 0; v < vocabulary; ++v) {
-            if (place_[static_cast<size_t>(v) + 1] > 0) {
-                id_.push_back(v);
-                first_.push_back(place_[static_cast<size_t>(v)]);
-            }
-            place_[static_cast<size_t>(v) + 1] += place_[static_cast<size_t>(v)];
+        row_.resize(static_cast<size_t>(rows));
+        each_row(batch, block, [&](int64_t value, int64_t) {
+            if (place_[static_cast<size_t>(ids[value])]++ == 0) id_.push_back(ids[value]);
+        });
+        long before = 0;
+        for (const int64_t id : id_) {
+            int64_t& place = place_[static_cast<size_t>(id)];
+            first_.push_back(before);
+            before += place;
+            place = first_.back();
         }
-        first_.push_back(batch.rows);
-        row_.resize(static_cast<size_t>(batch.rows));
-        for (long t = 0; t < batch.steps; ++t)
-            for (long r = 0; r < batch.active[t]; ++r)
-                row_[static_cast<size_t>(place_[static_cast<size_t>(ids[batch.first_step[r] + t])]++)] =
-                    batch.first_row[t] + r;
+        first_.push_back(before);
+        each_row(batch, block, [&](int64_t value, int64_t row) {
+            row_[static_cast<size_t>(place_[static_cast<size_t>(ids[value])]++)] = row;
+        });
+        for (const int64_t id : id_) place_[static_cast<size_t>(id)] = 0;
         return {static_cast<long>(id_.size()), id_.data(), first_.data(), row_.data()};
     }
 
   private:
-    std::vector<int64_t> place_, id_, first_, row_;
+    template <class F>
+    static void each_row(const Batch& batch, Steps block, F f) {
+        int64_t row = 0;
+        for (long t = block.first; t < block.end; ++t)
+            for (long r = 0; r < batch.active[t]; ++r) f(batch.first_step[r] + t, row++);
+    }
+
+    std::vector<int64_t> place_;  // of each id; zero between two calls
+    std::vector<int64_t> id_, first_, row_;
 };
 
 }  // namespace elman

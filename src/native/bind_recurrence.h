@@ -70,7 +70,6 @@ class Recurrence {
     }
 
     long tape_width() const { return stride_; }
-    long grad_width() const { return grad_stride_; }
     long cell_width() const { return width_; }
 
     void forward(uint64_t tick, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0, Maybe<In<T>> c0,
@@ -85,9 +84,9 @@ class Recurrence {
 
     void backward(uint64_t tick, Maybe<In<T>> dy, Maybe<In<T>> x, Maybe<Ids> ids, In<int64_t> lengths, Maybe<In<T>> h0,
                   Maybe<In<T>> c0, Maybe<nb::tuple> masks, In<T> y, In<T> gates, Maybe<In<T>> cells,
-                  Maybe<In<T>> dh_last, Maybe<In<T>> dc_last, Out<T> da, Maybe<Out<T>> dx, Maybe<Out<T>> dh0,
-                  Maybe<Out<T>> dc0, Maybe<Out<T>> dh, Out<T> d_weight_ih, Out<T> d_weight_hh,
-                  Maybe<Out<T>> d_weight_hr, Maybe<Out<T>> d_bias, std::vector<Out<T>> d_extras) {
+                  Maybe<In<T>> dh_last, Maybe<In<T>> dc_last, Maybe<Out<T>> dx, Maybe<Out<T>> dh0, Maybe<Out<T>> dc0,
+                  Maybe<Out<T>> dh, Out<T> d_weight_ih, Out<T> d_weight_hh, Maybe<Out<T>> d_weight_hr,
+                  Maybe<Out<T>> d_bias, std::vector<Out<T>> d_extras) {
         require(has_way_back(format_), "weights in this format have no way back");
         const Turn turn(busy_);
         RecurrenceViews<T> v = views(x, ids, lengths, h0, c0);
@@ -105,7 +104,6 @@ class Recurrence {
         g.dy = address(dy, "dy", {rows, state_});
         g.dh_last = address(dh_last, "dh_last", {sequences, state_});
         g.dc_last = address(dc_last, "dc_last", {sequences, hidden_});
-        g.da = address(da, "da", {rows, grad_stride_});
         g.dx = address(dx, "dx", {rows, inputs_});
         g.dh0 = address(dh0, "dh0", {sequences, state_});
         g.dc0 = address(dc0, "dc0", {sequences, hidden_});
@@ -122,21 +120,29 @@ class Recurrence {
         {
             const Unlocked unlocked(operations);
             pack(tick, v, ids.has_value(), true, dx.has_value());
-            if (ids) g.groups = groups_.of(v.batch, v.ids, inputs_);
+            const long at_once = block_rows(rows, grad_stride_ * static_cast<long>(sizeof(T)));
+            const size_t ranks = static_cast<size_t>(sequences), width = static_cast<size_t>(width_);
+            g.da = da_.template of<T>(static_cast<size_t>(std::min(rows, at_once + v.batch.active[0]) * grad_stride_));
+            g.dh_carried = dh_.template of<T>(ranks * static_cast<size_t>(padded(state_)));
+            if (layout.has_cell_state) g.dc_carried = dc_.template of<T>(ranks * width);
             if (layout.extras)
                 g.sums = sums_.template of<T>(static_cast<size_t>(sequences * 2 * layout.extras * width_));
 #if ELMAN_MUTANT == 2
             std::copy_n(weight_hh_.data(), gate_rows * state_, g.d_weight_hh);
 #endif
-            walk(
-                v, operations,
-                [this, &v](long parts, long members) { return kernel().backward_scratch(v, parts, members); },
-                [this, &v, &g](const Crew& crew, Scratch scratch) { kernel().backward(v, g, crew, scratch); });
-            if (!stop_) {
+            g.block.first = v.batch.steps;
+            do {
+                g.block = block_before(v.batch, g.block.first, at_once);
+                walk(
+                    v, operations,
+                    [this, &v](long parts, long members) { return kernel().backward_scratch(v, parts, members); },
+                    [this, &v, &g](const Crew& crew, Scratch scratch) { kernel().backward(v, g, crew, scratch); });
+                if (stop_) break;
+                if (ids) g.groups = groups_.of(v.batch, g.block, v.ids, inputs_);
                 scratch_.prepare(panel_parts, kernel().weights_scratch(v));
                 run(panel_parts,
                     [&](long part, long count) { kernel().weights(v, g, part, count, scratch_.at(part)); });
-            }
+            } while (g.block.first > 0 && !stop_);
         }
         if (stop_) throw nb::python_error();
     }
@@ -360,7 +366,7 @@ class Recurrence {
     uint64_t tick_ = 0;
     bool packed_ = false, have_input_ = false, have_back_ = false, have_dx_ = false;
     Buffer input_, recurrent_, recurrent_back_, second_, second_back_, input_back_, start_, extra_values_, units_,
-        table_, sums_;
+        table_, sums_, da_, dh_, dc_;
     std::vector<char> row_made_;
     std::vector<int64_t> missing_;  // ids whose row of the table is stale
     bool busy_ = false;

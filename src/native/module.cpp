@@ -121,13 +121,12 @@ void bind(nb::module_& m, const char* suffix) {
              nb::arg("cell"), nb::arg("activation"), nb::arg("gate_activation"), one("weight_ih"), one("weight_hh"),
              maybe("weight_hr"), maybe("bias"), nb::arg("extras").noconvert(), nb::arg("format") = "")
         .def_prop_ro("tape_width", &Recurrence<T>::tape_width)
-        .def_prop_ro("grad_width", &Recurrence<T>::grad_width)
         .def_prop_ro("cell_width", &Recurrence<T>::cell_width)
         .def("forward", &Recurrence<T>::forward, nb::arg("tick"), maybe("x"), maybe("ids"), one("lengths"), maybe("h0"),
              maybe("c0"), maybe("masks"), one("y"), one("h_last"), maybe("c_last"), maybe("gates"), maybe("cells"))
         .def("backward", &Recurrence<T>::backward, nb::arg("tick"), maybe("dy"), maybe("x"), maybe("ids"),
              one("lengths"), maybe("h0"), maybe("c0"), maybe("masks"), one("y"), one("gates"), maybe("cells"),
-             maybe("dh_last"), maybe("dc_last"), one("da"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"),
+             maybe("dh_last"), maybe("dc_last"), maybe("dx"), maybe("dh0"), maybe("dc0"), maybe("dh"),
              one("d_weight_ih"), one("d_weight_hh"), maybe("d_weight_hr"), maybe("d_bias"),
              nb::arg("d_extras").noconvert());
     nb::class_<Linear<T>>(m, (std::string("Linear") + suffix).c_str())
@@ -174,4 +173,5 @@ NB_MODULE(_native, m) {
     });
     m.def("set_allocations_left", [](long count) { allocations_left.store(count); });
     m.def("set_small_work", [](double operations) { small_work.store(operations); });
+    m.def("set_most_block_rows", [](long rows) { most_block_rows.store(std::max(1L, rows)); });
 }

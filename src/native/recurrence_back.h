@@ -1,4 +1,7 @@
 // A recurrent layer back through time: from the gradients of y and of the last state to those of every product.
+//
+// One call goes back through one block of steps. Between two blocks recurrence_weights.h takes the gradients of the
+// weights from the block's da, which so needs room for one block only and is read again while a cache still holds it.
 #pragma once
 
 #include "recurrence.h"
@@ -16,21 +19,19 @@ struct BackwardPass : Walk<T> {
     using Base::crew, Base::cell, Base::v, Base::hidden, Base::width, Base::state, Base::state_width, Base::own;
 
     const RecurrenceGradients<T>& g;
-    T *dh, *dc, *stay_h, *stay_c, *through, *h_prev, *c_first;
+    T *stay_h, *stay_c, *through, *h_prev, *c_first;
 
     static long longest_left(const RecurrenceViews<T>& v) { return v.cell->layout.gates * v.hidden_size; }
 
     static long scratch_bytes(const RecurrenceViews<T>& v, long parts, long members) {
         const long own = own_count(v.batch.ranks, 0, parts), width = round_up<T>(v.hidden_size);
         const long lefts = members * Base::left_size(v, longest_left(v));
-        return ((own * 4 + kMaxRows + 2 * kMostMembers) * width + lefts) * static_cast<long>(sizeof(T)) + 1024;
+        return ((own * 2 + kMaxRows + 2 * kMostMembers) * width + lefts) * static_cast<long>(sizeof(T)) + 1024;
     }
 
     BackwardPass(const RecurrenceViews<T>& views, const RecurrenceGradients<T>& gradients, const Crew& who,
                  Scratch scratch)
         : Base(views, who), g(gradients) {
-        dh = carve<T>(&scratch, own * state_width);
-        dc = carve<T>(&scratch, own * width);
         stay_h = this->zoned_h() ? carve<T>(&scratch, own * state_width) : nullptr;
         stay_c = this->zoned_c() ? carve<T>(&scratch, own * width) : nullptr;
         through = carve<T>(&scratch, kMaxRows * width);
@@ -41,11 +42,15 @@ struct BackwardPass : Walk<T> {
 
     void run() {
         if (own == 0) return;
+#if ELMAN_MUTANT == 11
         if (crew.member == 0) begin();
+#else
+        if (crew.member == 0 && g.block.end == v.batch.steps) begin();
+#endif
         meet(crew);
         long waiting = 0;
         Dx dx(*this);
-        for (long t = v.batch.steps - 1; t >= 0; --t) {
+        for (long t = g.block.end - 1; t >= g.block.first; --t) {
             const long n = this->running(t);
             for (long done = 0; done < n; done += kMaxRows) {
                 const long rows = n - done < kMaxRows ? n - done : kMaxRows;
@@ -57,21 +62,21 @@ struct BackwardPass : Walk<T> {
             if (this->stop_after(n, &waiting)) return;
         }
         if (g.dx && crew.barrier)  // each member takes its share of the steps
-            for (long t = 0; t < v.batch.steps; ++t)
+            for (long t = g.block.first; t < g.block.end; ++t)
                 for (long i = 0, n = this->running(t); i < n; ++i)
                     if ((t + i) % crew.members == crew.member) {
                         dx.add(t, i);
                         if (stop_now(v.interrupt, 1, &waiting)) return;  // nobody waits for anybody any more
                     }
         dx.flush();
-        if (crew.member == 0) finish();
+        if (crew.member == 0 && g.block.first == 0) finish();
     }
 
     void begin() {
         for (long i = 0; i < own; ++i) {  // what the last state is given; each enters at its own last step
             const long s = this->sequence(i);
-            copy_padded(dh + i * state_width, row_or_null(g.dh_last, s, state), state, state_width);
-            if (cell.has_cell_state) copy_padded(dc + i * width, row_or_null(g.dc_last, s, hidden), hidden, width);
+            copy_padded(dh_of(i), row_or_null(g.dh_last, s, state), state, state_width);
+            if (cell.has_cell_state) copy_padded(dc_of(i), row_or_null(g.dc_last, s, hidden), hidden, width);
             if (cell.extras) memset(sums(i), 0, sizeof(T) * static_cast<size_t>(2 * cell.extras * width));
         }
     }
@@ -79,12 +84,14 @@ struct BackwardPass : Walk<T> {
     void finish() {
         for (long i = 0; i < own; ++i) {
             const long s = this->sequence(i);
-            if (g.dh0) memcpy(g.dh0 + s * state, dh + i * state_width, sizeof(T) * static_cast<size_t>(state));
+            if (g.dh0) memcpy(g.dh0 + s * state, dh_of(i), sizeof(T) * static_cast<size_t>(state));
             if (cell.has_cell_state && g.dc0)
-                memcpy(g.dc0 + s * hidden, dc + i * width, sizeof(T) * static_cast<size_t>(hidden));
+                memcpy(g.dc0 + s * hidden, dc_of(i), sizeof(T) * static_cast<size_t>(hidden));
         }
     }
 
+    ELMAN_INLINE T* dh_of(long i) const { return g.dh_carried + this->rank(i) * state_width; }
+    ELMAN_INLINE T* dc_of(long i) const { return g.dc_carried + this->rank(i) * width; }
     ELMAN_INLINE T* sums(long i) const { return g.sums + this->rank(i) * 2 * cell.extras * width; }
 
     void gather_sums(long n) const {
@@ -99,25 +106,28 @@ struct BackwardPass : Walk<T> {
         }
     }
 
-    ELMAN_INLINE T* da_of(long t, long i) const { return g.da + this->tape_row(t, i) * v.grad_stride; }
+    ELMAN_INLINE T* da_of(long t, long i) const {
+        return g.da + (this->tape_row(t, i) - v.batch.first_row[g.block.first]) * v.grad_stride;
+    }
 
     ELMAN_INLINE BackRow<T> row_of(long t, long i) const {
         BackRow<T> row{};
         const long at = this->tape_row(t, i), s = this->sequence(i);
         row.tape = v.gates + at * v.stride;
         row.stats = this->stats(v.gates + at * v.stride);
-        row.da = g.da + at * v.grad_stride;
-        row.dh = dh + i * state_width;
-        row.dc = dc + i * width;
+        row.da = da_of(t, i);
+        row.dh = dh_of(i);
+        row.dc = dc_of(i);
         if (cell.extras) row.sums = sums(i);
         if (cell.has_cell_state) {
             if (t == 0) copy_padded(c_first, row_or_null(v.c0, s, hidden), hidden, width);
             row.c_prev = t == 0 ? c_first : v.cells + this->tape_row(t - 1, i) * width;
         }
         if (cell.needs_h_prev) {
-            copy_padded(h_prev, t > 0 ? v.y + (this->value_row(t, i) - 1) * state : row_or_null(v.h0, s, state), state,
-                        width);
-            row.h_prev = h_prev;
+            const T* const from = t > 0 ? v.y + (this->value_row(t, i) - 1) * state : row_or_null(v.h0, s, state);
+            const bool whole = from && state == width;  // no padding is missing
+            if (!whole) copy_padded(h_prev, from, state, width);
+            row.h_prev = whole ? from : h_prev;
         }
         return row;
     }
@@ -138,7 +148,7 @@ struct BackwardPass : Walk<T> {
         T* carry[kMaxRows];
         T* target[kMaxRows];
         for (long i = 0; i < rows; ++i) {
-            carry[i] = dh + (done + i) * state_width;
+            carry[i] = dh_of(done + i);
             target[i] = v.h_mask ? through + i * width : carry[i];
             d_product[i] = da_of(t, done + i) + cell.d_state_at * width;
             if (!this->mine(i)) continue;
@@ -168,7 +178,7 @@ struct BackwardPass : Walk<T> {
     // dh so far is what the next step handed back: add dy, and set aside what zoneout hands straight to the old state.
     ELMAN_INLINE void arrive(long t, long i) const {
         const long value = this->value_row(t, i);
-        T *const d = dh + i * state_width, *const d_c = dc + i * width;
+        T *const d = dh_of(i), *const d_c = dc_of(i);
         if (g.dy) {  // d has room for the padding, dy has not
             const T* const dy = g.dy + value * state;
             // The next step's: waiting for it took a tenth of the time at 16 units.
@@ -191,7 +201,7 @@ struct BackwardPass : Walk<T> {
 
     // What was set aside joins what the cell hands to the old state.
     ELMAN_INLINE void stay(long i) const {
-        T *const d = dh + i * state_width, *const d_c = dc + i * width;
+        T *const d = dh_of(i), *const d_c = dc_of(i);
         const T *const h_stays = stay_h + i * state_width, *const c_stays = stay_c + i * width;
         const bool carries = cell.carries_dh;
         if (stay_h)

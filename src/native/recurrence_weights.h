@@ -164,7 +164,7 @@ struct RecurrenceWeights {
         }
     };
 
-    // Each piece is summed over all rows by one part, in the tape's order.
+    // Adds what one block of steps gives. Each piece is summed over all its rows by one part, in the tape's order.
     static void gradients(const Views& v, const Gradients& g, long part, long parts, Scratch scratch) {
         const Batch& batch = v.batch;
         const CellLayout& cell = v.cell->layout;
@@ -181,9 +181,10 @@ struct RecurrenceWeights {
         T* const zero = carve<T>(&scratch, width);
         const Outer<T> outer = outer_of(v.format);
         copy_padded<T>(zero, nullptr, hidden, width);
-        long t = 0, rank = 0, waiting = 0;
-        for (long first = 0; first < batch.rows; first += kRowBlock) {
-            const long n = batch.rows - first < kRowBlock ? batch.rows - first : kRowBlock;
+        const long begin = batch.first_row[g.block.first], rows = batch.first_row[g.block.end] - begin;
+        long t = g.block.first, rank = 0, waiting = 0;
+        for (long first = 0; first < rows; first += kRowBlock) {
+            const long n = rows - first < kRowBlock ? rows - first : kRowBlock;
             const T* x_rows[kRowBlock];
             const T* h_rows[kRowBlock];
             const T* operand_rows[kRowBlock];
@@ -191,7 +192,7 @@ struct RecurrenceWeights {
             for (long k = 0; k < n; ++k) {
                 const long value = batch.first_step[rank] + t, sequence = batch.sequence[rank];
                 da_rows[k] = g.da + (first + k) * v.grad_stride;
-                operand_rows[k] = v.gates + (first + k) * v.stride + operand_at;
+                operand_rows[k] = v.gates + (begin + first + k) * v.stride + operand_at;
                 x_rows[k] = v.x ? v.x + value * v.input_size : nullptr;
 #if ELMAN_MUTANT == 3
                 h_rows[k] = v.y + value * state;
@@ -228,7 +229,7 @@ struct RecurrenceWeights {
             }
         }
         if (v.ids) one_hot(v, g, share_of(work.panels, part, parts), scratch);
-        extras(v, g, part, parts);
+        if (g.block.first == 0) extras(v, g, part, parts);
     }
 
     // One-hot input: column `id` of d_weight_ih gains the sum of da over the rows that read this id.

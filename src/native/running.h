@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -22,6 +23,18 @@ using Ids = In<int64_t>;
 // Below this many operations waking another thread costs more than it saves (a wake takes some 5 µs).
 // Tests lower it to see small shapes on many threads.
 inline std::atomic<double> small_work{1e6};
+
+// The way back takes as many steps at once as need so much memory for the gradients of the products, but no fewer
+// rows than make good products. Tests lower the most, so that small batches take several blocks.
+constexpr long kBlockBytes = 1 << 20, kLeastBlockRows = 768;
+inline std::atomic<long> most_block_rows{std::numeric_limits<long>::max()};
+
+// The same for any number of threads, so that sums are the same; blocks are about equally long.
+inline long block_rows(long rows, long row_bytes) {
+    const long most = std::min(std::max(kBlockBytes / row_bytes, kLeastBlockRows), most_block_rows.load());
+    const long blocks = std::max(1L, (rows + most - 1) / most);
+    return (rows + blocks - 1) / blocks;
+}
 
 inline long parts_for(double operations, long most) {
     return operations < small_work.load() ? 1 : std::max(1L, std::min(threads(), most));

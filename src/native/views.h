@@ -24,12 +24,17 @@ struct Batch {
     const int64_t* first_step;  // (ranks): row of its step 0 in the caller's values
 };
 
-// Token ids grouped by value, for the gradient of one-hot input.
+// Time steps [first, end) of a batch. The way back takes a batch by such blocks, from the last one on.
+struct Steps {
+    long first, end;
+};
+
+// Token ids of a block grouped by value, for the gradient of one-hot input.
 struct Groups {
     long count;
     const int64_t* id;     // (count)
     const int64_t* first;  // (count + 1) into rows
-    const int64_t* row;    // tape rows, ascending within a group
+    const int64_t* row;    // rows of the block, ascending within a group
 };
 
 // Where the left operand's rows have gaps (the padding between gate blocks), k runs over `count` stretches.
@@ -211,7 +216,10 @@ struct RecurrenceGradients {
     const T* dy;       // (N, P) or null for zero
     const T* dh_last;  // (B, P) or null for zero
     const T* dc_last;  // (B, H)
-    T* da;             // (N, grad_stride)
+    Steps block;       // the steps that this call goes back through
+    T* da;             // (rows of the block, grad_stride)
+    T* dh_carried;     // (B, Pp) in rank order: what the block behind handed back to h
+    T* dc_carried;     // (B, Hp)
     T* dx;             // (N, I) or null
     T* dh0;
     T* dc0;

@@ -146,7 +146,6 @@ class _Kernel:
         self._dropped: _Dropped | None = None
         self._has_c = len(self._sizes) > 1
         self._width = self._native.tape_width
-        self._width_grads = self._native.grad_width
         self._width_cells = self._native.cell_width
 
     def forward(
@@ -199,7 +198,6 @@ class _Kernel:
         dh_last, dc_last = self._two(dstate)
         if dy is not None:
             dy = np.ascontiguousarray(dy, dtype)
-        da = take((len(y), self._width_grads), dtype)
         dx = take(values.shape, dtype) if want_dx and ids is None else None
         dh = take(y.shape, dtype) if keep_dh else None
         has_c = self._has_c
@@ -226,7 +224,6 @@ class _Kernel:
             kept[1] if has_c else None,
             dh_last,
             dc_last,
-            da,
             dx,
             dh0,
             dc0,
