@@ -14,13 +14,17 @@ import sys
 import traceback
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from elman.errors import ElmanError, Interrupted, SaveError, UsageError, say
+from elman.errors import DivergedError, ElmanError, Interrupted, SaveError, UsageError, say
+
+if TYPE_CHECKING:
+    from elman.tasks import SaveEachEpoch
 
 __all__ = [
     "Column",
@@ -51,6 +55,7 @@ __all__ = [
     "report_usage",
     "talk",
     "use_threads",
+    "what_is_saved",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -89,6 +94,28 @@ def talk(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except BrokenPipeError:
         _discard(sys.stderr)
+
+
+@contextmanager
+def what_is_saved(saver: SaveEachEpoch, *, following: str) -> Iterator[None]:
+    """Say what the model file holds if something ends the training.
+
+    Args:
+        saver: keeps the file.
+        following: the command that one would give next.
+    """
+    try:
+        yield
+    except Interrupted:
+        settings = getattr(saver.task, "settings_", {})
+        of = f" of {settings['epochs']}" if "epochs" in settings else ""
+        talk(f"Stopped in epoch {saver.epochs + 1}{of}. {saver.state}")
+        if saver.saved:
+            talk(f"Next: {following}")
+        raise
+    except (DivergedError, SaveError):
+        talk(saver.state)
+        raise
 
 
 def prepare_streams() -> None:

@@ -65,9 +65,9 @@ def inspect(
     if text is not None and data is not None:
         raise UsageError(say("elman inspect", "there is both DATA and --text", cure="Give one of them"))
     loaded = tasks.load(model)
-    from elman.readers import Columns
+    from elman.cli.data import said_columns
 
-    said = Columns(id, time, label, tuple(features) if features else None)
+    said = said_columns(id, time, label, features)
     options = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors, "quiet": quiet}
     x, y = _read(loaded, model, data, text, said, **options)
     asked = {"steps": steps} if needs is None else {"steps": steps, "needs": needs}

@@ -27,10 +27,11 @@ from elman.cli.common import (
     print_rehearsal,
     talk,
     use_threads,
+    what_is_saved,
 )
 from elman.cli.data import PURPOSES, DataFile, read_data, said_columns
 from elman.cli.flags import options_of, with_options
-from elman.errors import DivergedError, Interrupted, SaveError, UsageError, say
+from elman.errors import UsageError, say
 from elman.readers import Columns, Dataset
 from elman.readers.dataset import Purpose
 from elman.readers.words import some
@@ -164,16 +165,8 @@ _HELP = {
 def _fit(model: Any, data: Dataset, output: Path, *, watch: bool) -> None:
     """Train, with the file kept up to date, and say what it holds if something ends the training."""
     saver = SaveEachEpoch(model, output)
-    try:
+    with what_is_saved(saver, following=f"elman predict {shlex.quote(str(output))} {shlex.quote(data.path)}"):
         model.fit(data.X, data.y, callbacks=[_Note(model, data), saver], watch="gradients" if watch else None)
-    except Interrupted:
-        talk(f"Stopped in epoch {saver.epochs + 1}. {saver.state}")
-        if saver.saved:
-            talk(f"Next: elman predict {shlex.quote(str(output))} {shlex.quote(data.path)}")
-        raise
-    except (DivergedError, SaveError):
-        talk(saver.state)
-        raise
 
 
 def constructor_options(purpose: Purpose) -> list[Any]:

@@ -25,9 +25,10 @@ from elman.cli.common import (
     print_rehearsal,
     talk,
     use_threads,
+    what_is_saved,
 )
 from elman.cli.flags import options_of, with_options
-from elman.errors import DivergedError, Interrupted, SaveError
+from elman.readers.words import some
 from elman.tasks import Corpus, LanguageModel, SaveEachEpoch, find_files
 from elman.tasks.rehearsal import rehearse
 from elman.tasks.sources import suffixes_of
@@ -87,16 +88,8 @@ def text(
         return
     saver = SaveEachEpoch(model, output)
     following = f"elman sample {shlex.quote(str(output))}"
-    try:
+    with what_is_saved(saver, following=following):
         model.fit(corpus, callbacks=[saver], watch="gradients" if watch else None)
-    except Interrupted:
-        talk(f"Stopped in epoch {saver.epochs + 1} of {model.settings_['epochs']}. {saver.state}")
-        if saver.saved:
-            talk(f"Next: {following}")
-        raise
-    except (DivergedError, SaveError):
-        talk(saver.state)
-        raise
     figures = {"model": str(output), **model.training_}
     if as_json:
         print_json(figures)
@@ -109,8 +102,7 @@ def _summary(figures: dict[str, Any], unit: str) -> str:
     losses = f"train {figures['loss']:.4f}"
     if "val_loss" in figures:
         losses += f", validation {figures['val_loss']:.4f}"
-    epochs = "1 epoch" if figures["epochs"] == 1 else f"{figures['epochs']} epochs"
-    return f"{losses} nats per {unit} after {epochs} in {figures['seconds']:.1f} s"
+    return f"{losses} nats per {unit} after {some(figures['epochs'], 'epoch')} in {figures['seconds']:.1f} s"
 
 
 apps["text"].command("text")(

@@ -70,7 +70,8 @@ def _command(purpose: Purpose) -> Any:
         options: dict[str, Any] = {"format": format, "suffixes": suffix, "encoding": encoding, "errors": errors}
         said = said_columns(id, time, label, features)
         read = read_data(data, purpose, said, quiet=quiet, **options)
-        rest, back = read.split(val_split, seed=arguments["random_state"] or 0)
+        seed = arguments["random_state"] or 0
+        rest, back = read.split(val_split, seed=seed)
         if back is None:
             cure = "Give more data, or a larger --val-split"
             raise DataError(say(data, f"{some(len(read), 'sequence')} are too few to keep some back", cure=cure))
@@ -87,8 +88,8 @@ def _command(purpose: Purpose) -> Any:
             space,
             str(storage),
             first=left_open(task(**fixed), rest.X),
-            seed=arguments["random_state"] or 0,
-            about={"data": fingerprint(read.X, read.y), "val_split": val_split, "seed": arguments["random_state"] or 0},
+            seed=seed,
+            about={"data": fingerprint(read.X, read.y), "val_split": val_split, "seed": seed},
             verbose=0 if quiet else "auto",
         )
         flags = [
@@ -141,14 +142,15 @@ def _text(
     )
     fixed = given_options(ctx, arguments, without={"random_state"})
     space = {name: held for name, held in search_space(LanguageModel).items() if name not in fixed}
+    seed = arguments["random_state"] or 0
     search = Search(
         LanguageModel,
         fixed,
         space,
         str(storage),
         first=left_open(LanguageModel(**fixed), corpus),
-        seed=arguments["random_state"] or 0,
-        about={"data": fingerprint([corpus.ids], None), "seed": arguments["random_state"] or 0},
+        seed=seed,
+        about={"data": fingerprint([corpus.ids], None), "seed": seed},
         verbose=verbose,
     )
     flags = [*map(shlex.quote, files), *([f"--column {shlex.quote(column)}"] if column else [])]

@@ -16,7 +16,7 @@ from elman.ops.steps import Stepper
 from elman.ops.workspace import current
 from elman.ragged import Ragged
 
-__all__ = ["Dropout", "DropoutTape", "SpatialDropout1D", "TrainingOnly"]
+__all__ = ["Dropout", "DropoutTape", "SpatialDropout1D", "TrainingOnly", "multiplied"]
 
 
 class DropoutTape(NamedTuple):
@@ -33,6 +33,8 @@ class DropoutTape(NamedTuple):
 class TrainingOnly(Layer):
     """Base of layers without parameters that change numbers in training and give what they get outside of it."""
 
+    per_sequence: bool = False  # one mask for all steps of a sequence
+
     def param_shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
         """Give nothing: there are no parameters."""
         return {}
@@ -48,6 +50,21 @@ class TrainingOnly(Layer):
     def stepper(self, x: Array, **places: Any) -> Stepper:
         """Hand on what comes in: nothing is changed where nothing is learned."""
         return Stepper(x, None)
+
+    def backward(
+        self,
+        dy: Any,
+        tape: DropoutTape,
+        grads: Mapping[str, Array],
+        *,
+        dstate: State | None = None,
+        want_dx: bool = True,
+        keep_dh: bool = False,
+    ) -> tuple[Flow | None, State, Array | None]:
+        """Multiply the gradient with the same mask, if there is one; see `Layer.backward`."""
+        if not want_dx or tape.mask is None:
+            return dy if want_dx else None, (), None
+        return multiplied(dy, tape.mask, per_step=not self.per_sequence), (), None
 
 
 class Dropout(TrainingOnly):
@@ -113,22 +130,7 @@ class Dropout(TrainingOnly):
             drawn = coins(rng, keep, (len(x), width))
         mask = current().take(drawn.shape, rows.dtype)
         np.multiply(drawn, mask.dtype.type(1 / keep), out=mask)
-        return _multiply(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
-
-    def backward(
-        self,
-        dy: Any,
-        tape: DropoutTape,
-        grads: Mapping[str, Array],
-        *,
-        dstate: State | None = None,
-        want_dx: bool = True,
-        keep_dh: bool = False,
-    ) -> tuple[Flow | None, State, Array | None]:
-        """Multiply the gradient with the same mask; see `Layer.backward`."""
-        if not want_dx or tape.mask is None:
-            return dy if want_dx else None, (), None
-        return _multiply(dy, tape.mask, per_step=not self.per_sequence), (), None
+        return multiplied(x, mask, per_step=not self.per_sequence), (), DropoutTape(mask) if tape else None
 
 
 def SpatialDropout1D(rate: float, *, name: str | None = None) -> Dropout:
@@ -145,7 +147,7 @@ def SpatialDropout1D(rate: float, *, name: str | None = None) -> Dropout:
     return Dropout(rate, per_sequence=True, name=name)
 
 
-def _multiply(x: Flow, mask: Array, *, per_step: bool) -> Flow:
+def multiplied(x: Flow, mask: Array, *, per_step: bool) -> Flow:
     """Multiply values (N, F) with a mask (N, F), or with that of their sequence out of (B, F)."""
     rows = x.values if isinstance(x, Ragged) else x
     out = current().take(rows.shape, rows.dtype)

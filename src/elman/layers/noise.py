@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.random import Generator
 
-from elman.layers.base import Array, Flow, LayerConfig, State
+from elman.layers.base import Flow, LayerConfig, State
 from elman.layers.dropout import DropoutTape, TrainingOnly
 from elman.ops.workspace import current
 from elman.ragged import Ragged
@@ -70,16 +69,3 @@ class GaussianNoise(TrainingOnly):
         noise *= kind.type(self.stddev)
         out = np.add(noise, rows, out=noise if rows.dtype == kind else None)
         return (x.with_values(out) if isinstance(x, Ragged) else out), (), kept
-
-    def backward(
-        self,
-        dy: Any,
-        tape: DropoutTape,
-        grads: Mapping[str, Array],
-        *,
-        dstate: State | None = None,
-        want_dx: bool = True,
-        keep_dh: bool = False,
-    ) -> tuple[Flow | None, State, Array | None]:
-        """Give the gradient as it came: what is added to x does not depend on x."""
-        return dy if want_dx else None, (), None

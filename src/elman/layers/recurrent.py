@@ -158,7 +158,10 @@ class Recurrent(Layer):
         return values
 
     def kept_per_step(self, input_size: int) -> int:
-        """Count y, the cell state, the tape and its gradients, masks and dx; see `Layer.kept_per_step`."""
+        """Count y, the cell state, the tape and its gradients, masks and dx; see `Layer.kept_per_step`.
+
+        The native core holds gradients of the tape for a block of steps only: long segments take less than is counted.
+        """
         n_gates, sizes = self.cell.n_gates, self.state_sizes()
         # A second product, and the part of the first that a GRU's reset multiplies, are blocks of their own.
         apart = int(self.cell.operand_is_state or "weight_hr" in self.param_shapes(input_size))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.random import Generator
 
-from elman.layers.base import Array, LayerConfig, State
-from elman.layers.dropout import DropoutTape, TrainingOnly
+from elman.layers.base import Array, Flow, LayerConfig, State
+from elman.layers.dropout import DropoutTape, TrainingOnly, multiplied
 from elman.ops.noise import whole_sequences
 from elman.ops.workspace import current
 from elman.ragged import Ragged
@@ -66,7 +65,7 @@ class SpecAugment(TrainingOnly):
 
     def forward(
         self, x: Ragged, *, state: State | None = None, rng: Generator | None = None, tape: bool = True
-    ) -> tuple[Ragged, State, DropoutTape | None]:
+    ) -> tuple[Flow, State, DropoutTape | None]:
         """Leave blocks out if an rng is given; see `Layer.forward`.
 
         Args:
@@ -88,22 +87,7 @@ class SpecAugment(TrainingOnly):
         kept = (feature < left[:, None]) | (feature >= right[:, None])
         mask[:] = np.repeat(kept, x.lengths, axis=0)
         mask[(step >= np.repeat(first, x.lengths)) & (step < np.repeat(last, x.lengths))] = 0
-        return x.with_values(x.values * mask), (), DropoutTape(mask) if tape else None
-
-    def backward(
-        self,
-        dy: Any,
-        tape: DropoutTape,
-        grads: Mapping[str, Array],
-        *,
-        dstate: State | None = None,
-        want_dx: bool = True,
-        keep_dh: bool = False,
-    ) -> tuple[Ragged | None, State, Array | None]:
-        """Give no gradient to what was left out; see `Layer.backward`."""
-        if not want_dx or tape.mask is None:
-            return dy if want_dx else None, (), None
-        return dy.with_values(dy.values * tape.mask), (), None
+        return multiplied(x, mask, per_step=True), (), DropoutTape(mask) if tape else None
 
 
 def _block(drawn: Array, most: int, sizes: Array) -> tuple[Array, Array]:
