@@ -30,7 +30,7 @@ def memory(
 ) -> None:
     """See who remembers how far: RNN, GRU and LSTM on two problems that ask for nothing but memory.
 
-    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes half a minute.
+    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes some ten seconds.
     """
     from elman.inspection import compare_memory
 
@@ -57,10 +57,10 @@ def _show(found: MemoryComparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{found.title}: how much is remembered", title_justify="left")
+    table = Table(title=f"{found.title}: remembered after so many steps", title_justify="left")
     table.add_column("cell")
     for lag in found.lags:
-        table.add_column(f"{lag} steps", justify="right")
+        table.add_column(str(lag), justify="right")
     table.add_column("gradient under 1 %", justify="right")
     for cell, shares in found.remembered.items():
         horizon = found.curves[cell].horizon()
