@@ -109,7 +109,7 @@ def test_the_demo(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert main(["demo", "memory", "--quick", "-o", str(folder)]) == 0
     out = capsys.readouterr().out
     for told in ("adding problem", "copy memory"):
-        assert f"{told}: remembered after so many steps" in out
+        assert f"{told}: remembered at lag" in out
     assert "gradient under 1 %" in out and "lstm" in out
     assert f"Saved {folder / 'memory.png'}." in out and "Next: " in out
     assert (folder / "memory.png").exists()

@@ -30,7 +30,7 @@ def memory(
 ) -> None:
     """See who remembers how far: RNN, GRU and LSTM on two problems that ask for nothing but memory.
 
-    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes some ten seconds.
+    Each learns to add two marked numbers, and to say symbols again, after more and more steps. It takes ten seconds.
     """
     from elman.inspection import compare_memory
 
@@ -57,7 +57,7 @@ def _show(found: MemoryComparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{found.title}: remembered after so many steps", title_justify="left")
+    table = Table(title=f"{found.title}: remembered at lag", title_justify="left")
     table.add_column("cell")
     for lag in found.lags:
         table.add_column(str(lag), justify="right")
