@@ -20,7 +20,8 @@ import numpy as np
 import elman
 from benchmarks import report
 from benchmarks.shakespeare import find_text
-from benchmarks.timing import alternate
+from benchmarks.summary import Table
+from benchmarks.timing import in_turns
 from elman import layers
 from elman.ragged import Ragged
 from elman.tasks import Corpus, Vocabulary, read_text
@@ -41,10 +42,6 @@ def characters(given: argparse.Namespace) -> list[dict[str, object]]:
     once = find_text(given.data).read_bytes()
     texts = {"ascii": (once * (n_bytes // len(once) + 1))[:n_bytes], "chinese": chinese(n_bytes)}
     # On a machine that others use, the processor's own time says what this would take alone: it is one thread's work.
-    table = report.table(
-        f"{given.megabytes} MB of text, million characters a second",
-        *("option", "ascii", "of processor time", "chinese", "of processor time"),
-    )
     rates: dict[str, list[float]] = {}
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -70,9 +67,9 @@ def characters(given: argparse.Namespace) -> list[dict[str, object]]:
                 wall, own = (len(text) / float(median) / 1e6 for median in np.median(pairs, axis=0))
                 rates.setdefault(name, []).extend((wall, own))
                 rows.append({"text": kind, "what": name, "million_per_second": round(wall, 1), "own": round(own, 1)})
-    for name, values in rates.items():
-        table.add_row(name, *[f"{value:.0f}" for value in values])
-    report.console.print(table)
+    lines = [[name, *[f"{value:.0f}" for value in values]] for name, values in rates.items()]
+    title = f"{given.megabytes} MB of text, million characters a second"
+    report.show(Table(title, ("option", "ascii", "of processor time", "chinese", "of processor time"), lines))
     return rows
 
 
@@ -118,16 +115,16 @@ def cases() -> Iterator[Case]:
 
 def batches(given: argparse.Namespace) -> list[dict[str, object]]:
     """Time what it takes to prepare a batch, to train on it, and both with a thread that prepares."""
-    table = report.table("batches", "point", "prepare, us", "train, us", "share", "with a thread over without")
+    lines: list[list[str]] = []
     rows: list[dict[str, object]] = []
     for case in cases():
         model, one, n = case.model, next(iter(case.batches)), len(case.batches)
         ahead = Prefetched(case.batches)
-        timings = alternate(
+        timings = in_turns(
             {"prepare": case.prepare, "step": lambda model=model, one=one: train(model, [one])}, rounds=given.rounds
         )
         few = max(3, min(20, int(0.5 / timings["step"].median)))  # batches, enough to tell
-        both = alternate(
+        both = in_turns(
             {
                 name: lambda model=model, source=source, few=few: train(model, islice(iter(source), few))
                 for name, source in (("plain", case.batches), ("ahead", ahead))
@@ -136,7 +133,7 @@ def batches(given: argparse.Namespace) -> list[dict[str, object]]:
         )
         prepare, step = timings["prepare"].median / n, timings["step"].median
         ratio = both["ahead"].over(both["plain"])
-        table.add_row(case.name, f"{prepare * 1e6:.1f}", f"{step * 1e6:,.0f}", f"{prepare / step:.2%}", f"{ratio:.2f}")
+        lines.append([case.name, f"{prepare * 1e6:.1f}", f"{step * 1e6:,.0f}", f"{prepare / step:.2%}", f"{ratio:.2f}"])
         rows.append(
             {
                 "point": case.name,
@@ -145,7 +142,8 @@ def batches(given: argparse.Namespace) -> list[dict[str, object]]:
                 "thread_over_plain": round(ratio, 3),
             }
         )
-    report.console.print(table)
+    columns = ("point", "prepare, us", "train, us", "share", "with a thread over without")
+    report.show(Table("batches", columns, lines))
     return rows
 
 
@@ -176,14 +174,13 @@ def cold(given: argparse.Namespace) -> list[dict[str, object]]:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--megabytes", type=int, default=100, help="of text")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", help="the text; searched for below ELMAN_DATA if not given")
     parser.add_argument("--name", default="input", help="results/NAME.json")
     given = parser.parse_args()
     elman.set_threads(given.threads)
-    report.console.print(report.machine())
     report.save(given.name, characters(given) + batches(given) + cold(given))
 
 

@@ -6,6 +6,8 @@ import runpy
 import sys
 import threading
 import time
+from argparse import Namespace
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -409,3 +411,19 @@ def test_a_rest_lasts_until_threads_of_the_process_are_idle():
     began = time.perf_counter()
     timing.rest(0.0)
     assert time.perf_counter() - began < timing.LONGEST_REST_SECONDS
+
+
+def test_the_long_job_on_input(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("torch")
+    from benchmarks import input as job
+
+    all_cases = job.cases
+    text = tmp_path / "text.txt"
+    text.write_text("to be or not to be " * 1000)
+    rows = job.characters(Namespace(megabytes=1, rounds=1, data=str(text)))
+    assert {row["text"] for row in rows} == {"ascii", "chinese"} and all(row["million_per_second"] for row in rows)
+    monkeypatch.setattr(job, "cases", lambda: islice(all_cases(), 1))
+    [row] = job.batches(Namespace(rounds=1))
+    assert row["point"].startswith("streams") and row["prepare_us"] < row["step_us"]
+    out = capsys.readouterr().out
+    assert "1 MB of text" in out and "with a thread over without" in out
