@@ -60,8 +60,11 @@ class GroupedIds {
     Groups of(const Batch& batch, Steps block, const int64_t* ids, long vocabulary) {
         if (static_cast<long>(place_.size()) < vocabulary) place_.assign(static_cast<size_t>(vocabulary), 0);
         const long rows = batch.first_row[block.end] - batch.first_row[block.first];
+        const size_t most = static_cast<size_t>(std::min<int64_t>(rows, vocabulary));
         id_.clear();
         first_.clear();
+        id_.reserve(most);  // nothing below may fail, as place_ would be left half counted
+        first_.reserve(most + 1);
         row_.resize(static_cast<size_t>(rows));
         each_row(batch, block, [&](int64_t value, int64_t) {
             if (place_[static_cast<size_t>(ids[value])]++ == 0) id_.push_back(ids[value]);
