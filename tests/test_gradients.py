@@ -12,6 +12,7 @@ from shapes import CELL_VARIANTS, NOISES, SHAPES, make_problem
 from elman import layers
 from elman.cells import ACTIVATIONS, CELLS
 from elman.ops import losses, recurrence, reference
+from elman.ops.core import native
 from elman.ops.weights import Weights
 from elman.ragged import Ragged
 
@@ -81,6 +82,19 @@ def test_recurrence_with_noise(variant, noise, runner, rng):
     """Recurrent dropout, zoneout and weight drop: for given masks the gradient is as exact as without."""
     problem = make_problem(CELL_VARIANTS[variant], SHAPES["ragged"], noise=NOISES[noise])
     check_recurrence(problem, RUNNERS[runner], rng)
+
+
+@pytest.mark.skipif(native is None, reason="the native core is not built")
+@pytest.mark.parametrize("variant", WAYS)
+@pytest.mark.parametrize("rows", [1, 3])
+def test_recurrence_in_blocks_of_steps(variant, rows, rng):
+    """The native way back takes long batches in blocks, and hands the gradient of the state from one to the other."""
+    problem = make_problem(CELL_VARIANTS[variant], SHAPES["ragged"])
+    native.set_most_block_rows(rows)
+    try:
+        check_recurrence(problem, RUNNERS["chosen"], rng)
+    finally:
+        native.set_most_block_rows(1 << 40)
 
 
 def check_recurrence(problem, runner, rng):
