@@ -80,7 +80,7 @@ class Sampling:
         began = self.clock()
         try:
             # OpenBLAS's other threads look for work for milliseconds after every product, on the cores that the
-            # next step of training needs: on two cores a tenth more time for 2x128 units, counted nowhere.
+            # next step of training needs: on two cores a fifth more time for 2x128 units, counted nowhere.
             with _blas().limit(limits=1, user_api="blas"):
                 yield
         finally:
